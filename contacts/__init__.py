@@ -1,0 +1,1 @@
+"""WHO: countries, offices, people, organisations, consent. The lowest storey; imports nobody."""

@@ -1,0 +1,59 @@
+"""Record what people consented to, and whom not to write to."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from contacts.addresses import address_key, mask
+from contacts.models import Consent, Supporter, Suppression
+
+
+def give(supporter: Supporter, purpose: str, *, wording: str, language: str) -> Consent:
+    """Records that a supporter consents to a purpose, with the exact words shown to them."""
+    return Consent.objects.create(
+        supporter=supporter, purpose=purpose, act=Consent.Act.GIVEN, wording=wording, language=language
+    )
+
+
+def withdraw(supporter: Supporter, purpose: str, *, wording: str, language: str) -> Consent | None:
+    """Records that a supporter takes consent back; None where none was in force. May happen twice."""
+    if not holds(supporter, purpose):
+        return None
+    return Consent.objects.create(
+        supporter=supporter, purpose=purpose, act=Consent.Act.WITHDRAWN, wording=wording, language=language
+    )
+
+
+def holds(supporter: Supporter, purpose: str) -> bool:
+    """Whether the supporter's latest act for the purpose was to consent."""
+    latest = Consent.objects.filter(supporter=supporter, purpose=purpose).order_by("-pk").first()
+    return latest is not None and latest.act == Consent.Act.GIVEN
+
+
+def suppress(
+    address: str, *, reason: Suppression.Reason, scope: Suppression.Scope = Suppression.Scope.ALL
+) -> Suppression:
+    """Stops mail to an address. May happen twice: the first reason stands.
+
+    Raises AddressError when the text is no address.
+    """
+    row, _ = Suppression.objects.get_or_create(
+        address_hash=fingerprint(address), scope=scope, defaults={"reason": reason, "masked": mask(address)}
+    )
+    return row
+
+
+def suppressed(addresses: Iterable[str], *, scope: Suppression.Scope = Suppression.Scope.ALL) -> set[str]:
+    """Those of the addresses that must not be written to, in one query."""
+    by_hash = {fingerprint(address): address for address in addresses}
+    scopes = {Suppression.Scope.ALL, scope}
+    rows = Suppression.objects.filter(address_hash__in=by_hash, scope__in=scopes)
+    return {by_hash[found] for found in rows.values_list("address_hash", flat=True)}
+
+
+def fingerprint(address: str) -> str:
+    """A keyed hash of the mailbox (HMAC-SHA-256, RFC 2104): without the key nobody can test guesses."""
+    key = settings.SUPPRESSION_KEY.encode()
+    return hmac.new(key, address_key(address).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,76 @@
+"""The vocabulary of sets: texts in use, letters by state, deliveries that are due or stuck."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Now
+
+from letters.rules.ledger import DUE, State
+
+
+class TextQuerySet(models.QuerySet):
+    """Texts, by what may be used."""
+
+    def approved(self) -> "TextQuerySet":
+        """Versions behind which two people stand; the newest of each is in use."""
+        return self.filter(state="approved")
+
+    def in_use(
+        self, campaign: Any, *, language: str, country: str | None = None
+    ) -> dict[tuple[str, str], Any]:
+        """{(kind, key): text} in one language: newest approved, a country's own before the general one."""
+        rows = self.approved().filter(campaign=campaign, language=language)
+        rows = rows.filter(Q(country=None) | Q(country=country)) if country else rows.filter(country=None)
+        least_first = rows.order_by(F("country").asc(nulls_first=True), "version")
+        return {(row.kind, row.key): row for row in least_first}
+
+
+class LetterQuerySet(models.QuerySet):
+    """Letters, by where they stand."""
+
+    def confirmed(self) -> "LetterQuerySet":
+        """Their senders confirmed them and did not withdraw."""
+        return self.filter(state="confirmed")
+
+    def unposted(self) -> "LetterQuerySet":
+        """Confirmed, but with no row in the outbox yet."""
+        return self.confirmed().exclude(deliveries__kind="letter")
+
+
+class DeliveryQuerySet(models.QuerySet):
+    """Deliveries, by what may happen to them next."""
+
+    def due(self) -> "DeliveryQuerySet":
+        """Waiting or deferred, their time come by the database's clock, their campaign running."""
+        allowed = ~Q(kind="letter") | Q(campaign__sending="running")
+        return self.filter(allowed, state__in=DUE, due_at__lte=Now())
+
+    def abandoned(self) -> "DeliveryQuerySet":
+        """Claimed or being submitted by a worker whose lease has run out."""
+        return self.filter(state__in=[State.CLAIMED, State.SUBMITTING], lease_until__lt=Now())
+
+    def locked(self) -> "DeliveryQuerySet":
+        """Locks the rows, passing over those that another worker holds (PostgreSQL).
+
+        SQLite has no row locks: there a writing transaction is alone anyway.
+        """
+        if connection.features.has_select_for_update_skip_locked:
+            return self.select_for_update(skip_locked=True, of=("self",))
+        return self
+
+    def by_state(self) -> dict[str, int]:
+        """How many are in each state, every state named."""
+        found = dict(self.order_by().values_list("state").annotate(Count("pk")))
+        return {state.value: found.get(state.value, 0) for state in State}
+
+
+def in_seconds(seconds: float) -> Any:
+    """A time from now by the database's clock, for updates."""
+    return Now() + timedelta(seconds=seconds)
+
+
+def total(queryset: models.QuerySet, field: str) -> int:
+    """The sum of a field, 0 for no rows."""
+    return queryset.aggregate(total=Sum(field))["total"] or 0

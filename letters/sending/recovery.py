@@ -1,0 +1,58 @@
+"""Rows of workers that went silent: returned, or marked uncertain; never sent again when we cannot know."""
+
+from django.db import transaction
+
+from letters.models import Campaign, Delivery, DeliveryEvent
+from letters.querysets import in_seconds
+from letters.rules.ledger import State
+from letters.sending.recording import move
+
+
+def recover() -> tuple[int, int]:
+    """Settles expired leases; returns (given back, uncertain). May run at any time, anywhere.
+
+    Claimed rows had not left: they wait again. Rows being submitted may have left: they become uncertain,
+    and only where the campaign's rule says so are they sent again.
+    """
+    with transaction.atomic():
+        stale = Delivery.objects.abandoned().locked()
+        rows = list(stale.values_list("pk", "state", "campaign__doubt"))
+        back = [pk for pk, state, _ in rows if state == State.CLAIMED]
+        doubtful = [pk for pk, state, _ in rows if state == State.SUBMITTING]
+        resend = [
+            pk for pk, state, doubt in rows if state == State.SUBMITTING and doubt == Campaign.Doubt.RESEND
+        ]
+        move(back, State.WAITING, reason="its worker went silent before sending", claimed_by="")
+        move(doubtful, State.UNCERTAIN, reason="its worker went silent while sending")
+        _note(doubtful, "uncertain", "the worker's lease ran out while it was sending")
+        if resend:
+            move(
+                resend,
+                State.WAITING,
+                reason="in doubt, sent again as the campaign says",
+                due_at=in_seconds(0),
+            )
+            _note(resend, "resent", "the campaign's rule for letters in doubt is to send again")
+    return len(back), len(doubtful)
+
+
+def settle(delivery: Delivery, target: State, *, by: str) -> bool:
+    """A person settles an uncertain delivery: ACCEPTED (it went), FAILED (it did not), WAITING (send again).
+
+    False when it was settled meanwhile.
+    """
+    with transaction.atomic():
+        locked = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery.pk)
+        if locked.state != State.UNCERTAIN:
+            return False
+        move([locked.pk], target, reason=f"settled by {by}", due_at=in_seconds(0))
+        DeliveryEvent.objects.create(
+            delivery=locked, what="settled", detail=f"{target} by {by}", source="person"
+        )
+    return True
+
+
+def _note(numbers: list[int], what: str, detail: str) -> None:
+    DeliveryEvent.objects.bulk_create(
+        DeliveryEvent(delivery_id=pk, what=what, detail=detail, source="recovery") for pk in numbers
+    )

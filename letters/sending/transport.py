@@ -1,0 +1,59 @@
+"""Which relay carries which kind of mail, and the connections kept to them."""
+
+import socket
+from typing import Any
+
+from django.core.mail import InvalidMailer, mailers
+
+from letters.models import Delivery
+from letters.sending.backends import is_loopback
+from letters.sending.smtp import Connection, Relay
+
+MAILER = {
+    Delivery.Kind.LETTER: "letters",
+    Delivery.Kind.ANSWER: "letters",
+    Delivery.Kind.DIGEST: "letters",
+    Delivery.Kind.CONFIRMATION: "supporters",
+    Delivery.Kind.NOTICE: "supporters",
+}
+_kept: dict[str, Connection] = {}  # of this process, by mailer; a worker process sends with one thread
+
+
+def connection(kind: str) -> Connection:
+    """The kept connection for a kind of delivery. Raises InvalidMailer when its relay may not be used."""
+    alias = MAILER[Delivery.Kind(kind)]
+    relay = relay_of(alias)
+    kept = _kept.get(alias)
+    if kept is None or kept.relay != relay:
+        if kept is not None:
+            kept.close()
+        kept = _kept[alias] = Connection(relay)
+    return kept
+
+
+def relay_of(alias: str) -> Relay:
+    """The relay that a mailer of the settings names.
+
+    Raises InvalidMailer when the mailer is the loopback one and names another machine.
+    """
+    config = mailers.settings[alias]
+    options: dict[str, Any] = config.get("OPTIONS", {})
+    host = options.get("host") or "localhost"
+    if config["BACKEND"].endswith(".LoopbackBackend") and not is_loopback(host):
+        raise InvalidMailer(f"The loopback mailer does not send to {host!r}.", alias=alias)
+    return Relay(
+        host=host,
+        port=options.get("port") or 25,
+        username=options.get("username") or "",
+        password=options.get("password") or "",
+        use_tls=bool(options.get("use_tls")),
+        use_ssl=bool(options.get("use_ssl")),
+        timeout=float(options.get("timeout") or 30),
+        hello=socket.getfqdn() if not is_loopback(host) else "localhost",
+    )
+
+
+def hang_up() -> None:
+    """Closes the kept connections of this process."""
+    while _kept:
+        _kept.popitem()[1].close()

@@ -1,0 +1,278 @@
+"""Signing, confirming, refusing, withdrawing a letter. Writes rows only: works while the broker is down."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from contacts import consent
+from contacts.addresses import address_key
+from contacts.models import Country, Office, Supporter, Suppression
+from letters import composing, outbox
+from letters.models import Campaign, Delivery, Letter
+from letters.models.campaign import Tally
+from letters.rules import tokens
+from letters.rules.ledger import STOPPABLE, State
+
+FORGET_AFTER = timedelta(days=7)
+BRAKE_WINDOW = timedelta(hours=24)
+PER_WINDOW = 1  # confirmation mails to one mailbox
+PER_CAMPAIGN = 2
+PENDING_AT_MOST = 5  # unconfirmed letters kept for one mailbox; strangers can type any address
+SAME_WITHIN = timedelta(minutes=30)  # the same form sent twice is one letter
+
+
+class Closed(Exception):
+    """The campaign takes no sign-ups now."""
+
+
+class NoSuchAsk(ValueError):
+    """An ask that this campaign does not put to this State."""
+
+
+class Gone(Exception):
+    """The letter can no longer be confirmed, refused or withdrawn; its state says why."""
+
+    def __init__(self, letter: Letter) -> None:
+        super().__init__(letter.state)
+        self.letter = letter
+
+
+class AlreadySent(Exception):
+    """The letter is on its way, or there: it cannot be withdrawn any more."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """What a person typed, already validated: name, address, and choices."""
+
+    name: str
+    email: str
+    reading_language: str
+    consent_wording: str
+    lives_in: Country | None = None
+    city: str = ""
+    organisation: str = ""
+    include_email: bool = False
+    show_name: bool = False
+    news: dict[str, str] = field(default_factory=dict)
+
+
+def draft(campaign: Campaign, office: Office, asks: list[str], *, own_words: str, signer: Signer) -> Letter:
+    """The letter that a form describes, not stored: for previews, and for `sign` to store.
+
+    Raises NoSuchAsk for an ask not put to this State, NoText when there is no approved letter.
+    """
+    texts = composing.texts_for(campaign, office)
+    if unknown := [key for key in asks if key not in texts.asks]:
+        raise NoSuchAsk(", ".join(unknown))
+    return Letter(
+        campaign=campaign,
+        round=campaign.round,
+        office=office,
+        country=office.country,
+        signer_name=signer.name,
+        signer_email=signer.email,
+        address_key=address_key(signer.email) if signer.email else "",
+        lives_in=signer.lives_in,
+        city=signer.city,
+        organisation=signer.organisation,
+        include_email=signer.include_email,
+        show_name=signer.show_name,
+        own_words=own_words,
+        reading_language=signer.reading_language,
+        consent_wording=signer.consent_wording,
+        news=signer.news,
+        language=texts.language,
+        courtesy=texts.courtesy,
+        text=texts.letter,
+        footer=texts.footer,
+        asks={key: texts.asks[key].pk for key in asks},
+        created_at=timezone.now(),
+    )
+
+
+def sign(
+    campaign: Campaign, office: Office, asks: list[str], *, own_words: str, signer: Signer
+) -> Letter | None:
+    """Stores a letter that waits for confirmation and posts the confirmation mail, within the brakes.
+
+    None when nothing was stored: the address asked not to be written to, or has too many letters
+    waiting. Callers answer the same in every case, so that nobody can probe addresses.
+    Raises Closed, NoSuchAsk, NoText.
+    """
+    if campaign.signup != Campaign.Signup.OPEN:
+        raise Closed(campaign.slug)
+    letter = draft(campaign, office, asks, own_words=own_words, signer=signer)
+    with transaction.atomic():
+        Campaign.objects.select_for_update().get(pk=campaign.pk)  # one at a time: brakes count what is there
+        pending = Letter.objects.filter(address_key=letter.address_key, state=Letter.State.UNCONFIRMED)
+        if twin := _same(letter, pending):
+            return twin
+        if pending.count() >= PENDING_AT_MOST or consent.suppressed([signer.email]):
+            return None
+        _save_numbered(letter)
+        if _may_write_to(letter):
+            outbox.put(Delivery.Kind.CONFIRMATION, letter=letter, recipient=letter.signer_email)
+    return letter
+
+
+def confirm(number: int) -> Letter:
+    """Confirms a letter: the supporter, their consent, the place in the count; posts it if sending runs.
+
+    May happen twice: the second time changes nothing. Raises Gone when it was refused, withdrawn or forgotten,
+    Letter.DoesNotExist when it is no longer there.
+    """
+    with transaction.atomic():
+        letter = Letter.objects.select_for_update(of=("self",)).select_related("campaign").get(pk=number)
+        if letter.state == Letter.State.CONFIRMED:
+            return letter
+        if letter.state != Letter.State.UNCONFIRMED:
+            raise Gone(letter)
+        supporter = _supporter(letter)
+        if earlier := _earlier(letter, supporter):
+            letter.delete()
+            return earlier
+        tally, _ = Tally.objects.select_for_update().get_or_create(
+            campaign=letter.campaign, country=letter.country
+        )
+        Tally.objects.filter(pk=tally.pk).update(signed=F("signed") + 1)
+        letter.supporter, letter.state = supporter, Letter.State.CONFIRMED
+        letter.number, letter.confirmed_at = tally.signed + 1, timezone.now()
+        letter.save(update_fields=["supporter", "state", "number", "confirmed_at"])
+        _record_consent(letter, supporter)
+        if letter.campaign.sending == Campaign.Sending.RUNNING:
+            outbox.post(letter)
+    return letter
+
+
+def refuse(number: int) -> Letter:
+    """“This was not me”: forgets what was typed and writes to that address no more. May happen twice.
+
+    Raises Gone when the letter was confirmed meanwhile, Letter.DoesNotExist when it is no longer there.
+    """
+    with transaction.atomic():
+        letter = Letter.objects.select_for_update(of=("self",)).get(pk=number)
+        if letter.state == Letter.State.REFUSED:
+            return letter
+        if letter.state != Letter.State.UNCONFIRMED:
+            raise Gone(letter)
+        consent.suppress(letter.signer_email, reason=Suppression.Reason.NOT_ME)
+        _stop(letter, State.SUPPRESSED, "said: not me")
+        letter.state = Letter.State.REFUSED
+        letter.signer_name = letter.signer_email = letter.city = letter.organisation = letter.own_words = ""
+        letter.address_key, letter.news = "", {}
+        letter.save()
+        letter.deliveries.update(recipient="")
+    return letter
+
+
+def withdraw(number: int) -> Letter:
+    """Withdraws a confirmed letter that has not left. May happen twice.
+
+    Raises AlreadySent when it is being sent or was, Gone when there is nothing to withdraw.
+    """
+    with transaction.atomic():
+        letter = Letter.objects.select_for_update(of=("self",)).select_related("supporter").get(pk=number)
+        if letter.state == Letter.State.WITHDRAWN:
+            return letter
+        if letter.state != Letter.State.CONFIRMED:
+            raise Gone(letter)
+        _stop(letter, State.WITHDRAWN, "withdrawn by its sender")
+        if letter.deliveries.filter(kind=Delivery.Kind.LETTER).exclude(state=State.WITHDRAWN).exists():
+            raise AlreadySent(letter.reference)
+        letter.state = Letter.State.WITHDRAWN
+        letter.save(update_fields=["state"])
+        consent.withdraw(
+            letter.supporter, letter.purpose, wording=letter.consent_wording, language=letter.reading_language
+        )
+        Tally.objects.filter(campaign=letter.campaign_id, country=letter.country_id).update(
+            signed=F("signed") - 1
+        )
+    return letter
+
+
+def forget_unconfirmed() -> int:
+    """Deletes letters that nobody confirmed within seven days, with their mails; returns how many."""
+    old = Letter.objects.filter(state=Letter.State.UNCONFIRMED, created_at__lt=timezone.now() - FORGET_AFTER)
+    ids = list(old.values_list("pk", flat=True)[:5000])
+    with transaction.atomic():
+        Delivery.objects.filter(letter__in=ids, letter__state=Letter.State.UNCONFIRMED).delete()
+        return (
+            Letter.objects.filter(pk__in=ids, state=Letter.State.UNCONFIRMED)
+            .delete()[1]
+            .get("letters.Letter", 0)
+        )
+
+
+def _same(letter: Letter, pending: "Letter.objects") -> Letter | None:
+    recent = pending.filter(
+        created_at__gt=timezone.now() - SAME_WITHIN, office=letter.office, text=letter.text
+    )
+    for other in recent:
+        if (other.asks, other.own_words, other.signer_name) == (
+            letter.asks,
+            letter.own_words,
+            letter.signer_name,
+        ):
+            return other
+    return None
+
+
+def _may_write_to(letter: Letter) -> bool:
+    mails = Delivery.objects.filter(kind=Delivery.Kind.CONFIRMATION, letter__address_key=letter.address_key)
+    lately = mails.filter(created_at__gt=timezone.now() - BRAKE_WINDOW).count()
+    return lately < PER_WINDOW and mails.filter(campaign=letter.campaign).count() < PER_CAMPAIGN
+
+
+def _save_numbered(letter: Letter) -> None:
+    """Saves with fresh token and reference; on the rare clash draws again, a symbol longer."""
+    prefix, country = letter.campaign.reference_prefix, letter.country_id
+    for symbols in (4, 4, 5, 6, 8):
+        letter.reply_token = tokens.new_reply_token(secrets.choice)
+        letter.reference = tokens.new_reference(prefix, country, secrets.choice, symbols)
+        try:
+            with transaction.atomic():
+                letter.save(force_insert=True)
+                return
+        except IntegrityError:
+            if symbols == 8:
+                raise
+
+
+def _supporter(letter: Letter) -> Supporter:
+    values = {
+        "email": letter.signer_email,
+        "name": letter.signer_name,
+        "language": letter.reading_language,
+        "country": letter.lives_in,
+        "city": letter.city,
+        "organisation": letter.organisation,
+    }
+    supporter, _ = Supporter.objects.update_or_create(address_key=letter.address_key, defaults=values)
+    return supporter
+
+
+def _earlier(letter: Letter, supporter: Supporter) -> Letter | None:
+    same = Letter.objects.filter(
+        campaign=letter.campaign, round=letter.round, supporter=supporter, office=letter.office
+    )
+    earlier = same.exclude(state=Letter.State.WITHDRAWN).first()
+    if earlier:
+        Delivery.objects.filter(letter=letter).update(letter=earlier)
+    return earlier
+
+
+def _record_consent(letter: Letter, supporter: Supporter) -> None:
+    language = letter.reading_language
+    consent.give(supporter, letter.purpose, wording=letter.consent_wording, language=language)
+    for organisation, wording in letter.news.items():
+        consent.give(supporter, f"news:{organisation}", wording=wording, language=language)
+
+
+def _stop(letter: Letter, state: State, reason: str) -> int:
+    rows = Delivery.objects.filter(letter=letter, state__in=STOPPABLE)
+    return rows.update(state=state, reason=reason, finished_at=timezone.now())
