@@ -112,6 +112,12 @@ def finish(campaign: Campaign, *, by: str) -> None:
         _switch(locked, Sending.FINISHED)
 
 
+def act(campaign: Campaign, name: str, *, by: str) -> None:
+    """Does one of launch, pause, resume, cancel, finish by name. Raises Refused as these do."""
+    verbs = {"launch": launch, "pause": pause, "resume": resume, "cancel": cancel, "finish": finish}
+    verbs[name](campaign, by=by)
+
+
 def missing_texts(campaign: Campaign) -> list[str]:
     """What must be approved before launch: letter and every ask, in each language that any text is written in."""
     missing = []

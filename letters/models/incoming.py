@@ -29,7 +29,6 @@ class Incoming(models.Model):
     kind = models.CharField(_("kind"), max_length=12, blank=True, editable=False)  # of the latest reading
     sender = models.CharField(_("from"), max_length=320, blank=True, editable=False)
     subject = models.CharField(_("subject"), max_length=300, blank=True, editable=False)
-    seen_at = models.DateTimeField(_("seen"), null=True, blank=True)
 
     class Meta:
         ordering = ["-pk"]

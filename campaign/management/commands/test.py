@@ -3,10 +3,8 @@
 import argparse
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from campaign.rehearsal.servers import end_with_parent
+from campaign.rehearsal.servers import end_with_parent, scratch_folder
 from tests.postgres import postgres
 
 # What decides how the project runs must come from here, not from the shell that starts the tests.
@@ -113,14 +111,14 @@ def plan(*, long: bool, database: str | None, rest: list[str], root: Path) -> li
 
 def carry_out(run: Run) -> tuple[int, Count]:
     """Run pytest once and give its exit code and what it counted. No test at all is an error."""
-    with tempfile.TemporaryDirectory(prefix="demarche-tests-") as folder, database_url(run, folder) as url:
-        report = Path(folder) / "report.xml"
+    with scratch_folder("tests") as folder, database_url(run, folder) as url:
+        report = folder / "report.xml"
         environment = {name: value for name, value in os.environ.items() if name not in OURS}
         environment = {name: value for name, value in environment.items() if not name.endswith("MAIL_URL")}
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *run.arguments]
         environment["DATABASE_URL"] = url
-        tidily = end_with_parent(signal.SIGINT)
-        with subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, preexec_fn=tidily) as pytest:
+        with_us = end_with_parent()
+        with subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, preexec_fn=with_us) as pytest:
             code = wait(pytest)
         return code, read(report)
 
@@ -135,7 +133,7 @@ def wait(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextlib.contextmanager
-def database_url(run: Run, folder: str) -> Iterator[str]:
+def database_url(run: Run, folder: Path) -> Iterator[str]:
     """The URL of a database for one run; PostgreSQL is private to it and gone afterwards."""
     if run.database == "sqlite":
         yield f"sqlite:///{folder}/tests.sqlite3"

@@ -1,0 +1,152 @@
+"""Contacts in the admin: countries, offices (import and export), organisations, supporters, suppressions."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from import_export.admin import ExportMixin, ImportMixin
+from import_export.formats.base_formats import CSV, XLSX
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.import_export.forms import ExportForm, ImportForm
+from unfold.paginator import InfinitePaginator
+
+from contacts.models import (
+    Consent,
+    Country,
+    CountryPhrases,
+    Office,
+    OfficeHolder,
+    Organisation,
+    OrganisationAbout,
+    SalutationForm,
+    Supporter,
+    Suppression,
+)
+from contacts.resources import OfficeResource
+
+
+class PhrasesInline(TabularInline):
+    model = CountryPhrases
+    extra = 0
+    tab = True
+
+
+@admin.register(Country)
+class CountryAdmin(ModelAdmin):
+    list_display = ["name", "code", "group", "letter_languages", "enabled"]
+    list_filter = ["enabled", "group", "status"]
+    search_fields = ["name", "code", "iso3", "phrases__name"]
+    list_per_page = 200
+    inlines = [PhrasesInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Country | None = None) -> list[str]:
+        return ["code"] if obj else []
+
+
+class HolderInline(TabularInline):
+    model = OfficeHolder
+    extra = 0
+
+
+class HasAddress(admin.SimpleListFilter):
+    """Whether an office can be written to."""
+
+    title = _("address")
+    parameter_name = "address"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("has one")), ("no", _("has none"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "yes":
+            return queryset.exclude(email="")
+        return queryset.filter(email="") if self.value() == "no" else queryset
+
+
+@admin.register(Office)
+class OfficeAdmin(ImportMixin, ExportMixin, ModelAdmin):
+    resource_classes = [OfficeResource]
+    import_form_class = ImportForm
+    export_form_class = ExportForm
+    formats = [CSV, XLSX]
+    list_display = ["country", "kind", "label", "email", "checked_on", "state"]
+    list_filter = [HasAddress, "state", "kind", "country__group"]
+    search_fields = ["country__name", "country__code", "email", "label"]
+    list_select_related = ["country"]
+    autocomplete_fields = ["country"]
+    inlines = [HolderInline]
+
+
+@admin.register(OfficeHolder)
+class OfficeHolderAdmin(ModelAdmin):
+    list_display = ["name", "office", "gender", "verified_on", "is_usable"]
+    list_select_related = ["office__country"]
+    search_fields = ["name", "office__country__name"]
+    autocomplete_fields = ["office"]
+
+    @admin.display(description=_("may stand in a letter"), boolean=True)
+    def is_usable(self, holder: OfficeHolder) -> bool:
+        return holder.usable(timezone.now().date())
+
+
+@admin.register(SalutationForm)
+class SalutationFormAdmin(ModelAdmin):
+    list_display = ["salutation", "closing", "language", "gender", "country", "holder"]
+    list_filter = ["language", "gender"]
+    list_select_related = ["country", "holder"]
+    autocomplete_fields = ["country", "holder"]
+
+
+class AboutInline(TabularInline):
+    model = OrganisationAbout
+    extra = 0
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(ModelAdmin):
+    list_display = ["name", "email", "website", "is_controller"]
+    search_fields = ["name", "slug"]
+    inlines = [AboutInline]
+
+
+class ReadOnly:
+    """Rows that people read here and machines write."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ConsentInline(ReadOnly, TabularInline):
+    model = Consent
+    extra = 0
+    fields = ["purpose", "act", "wording", "language", "at"]
+    readonly_fields = ["at"]
+
+
+@admin.register(Supporter)
+class SupporterAdmin(ReadOnly, ModelAdmin):
+    list_display = ["name", "email", "language", "country", "created_at"]
+    list_filter = ["language"]
+    search_fields = ["name", "=address_key", "email"]
+    list_select_related = ["country"]
+    readonly_fields = ["created_at"]
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    inlines = [ConsentInline]
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(ReadOnly, ModelAdmin):
+    list_display = ["masked", "scope", "reason", "created_at"]
+    list_filter = ["scope", "reason"]
+    readonly_fields = ["created_at"]
+    paginator = InfinitePaginator
+    show_full_result_count = False

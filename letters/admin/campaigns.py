@@ -1,0 +1,124 @@
+"""A campaign in the admin: its facts, its closing equation, and the switch of its sending."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin, TabularInline
+
+from letters import lifecycle
+from letters.models import Ask, Campaign, Letter, Organiser
+from letters.models.delivery import LABELS
+from letters.rules.ledger import FINAL, State
+
+ACTS = {
+    "launch": gettext_lazy("Launch"),
+    "pause": gettext_lazy("Pause"),
+    "resume": gettext_lazy("Resume"),
+    "finish": gettext_lazy("Finish"),
+    "cancel": gettext_lazy("Cancel"),
+}
+
+
+class OrganiserInline(TabularInline):
+    model = Organiser
+    extra = 0
+    autocomplete_fields = ["organisation"]
+
+
+class AskInline(TabularInline):
+    model = Ask
+    extra = 0
+    autocomplete_fields = ["not_for"]
+
+
+@admin.register(Campaign)
+class CampaignAdmin(ModelAdmin):
+    list_display = ["slug", "signup", "sending", "opens_on", "closes_on", "rehearsal"]
+    list_filter = ["signup", "sending"]
+    search_fields = ["slug"]
+    readonly_fields = ["sending"]
+    inlines = [OrganiserInline, AskInline]
+    change_form_before_template = "admin/letters/campaign_board.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        act = path("<int:number>/act/<slug:name>/", self.admin_site.admin_view(self.act_view), name="letters_campaign_act")
+        return [act, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The campaign's page, with its board above the form."""
+        campaign = Campaign.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        board = _board(campaign, may_send=request.user.has_perm("letters.send_campaign")) if campaign else {}
+        kwargs["extra_context"] = (kwargs.get("extra_context") or {}) | {"board": board}
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    def act_view(self, request: HttpRequest, number: int, name: str) -> HttpResponse:
+        """GET says what would happen, to how many; POST does it."""
+        if not request.user.has_perm("letters.send_campaign"):
+            raise PermissionDenied
+        if name not in ACTS:
+            raise Http404
+        campaign = get_object_or_404(Campaign, pk=number)
+        back = reverse("admin:letters_campaign_change", args=[number])
+        if request.method == "POST":
+            try:
+                lifecycle.act(campaign, name, by=request.user.get_username())
+            except lifecycle.Refused as why:
+                self.message_user(request, str(why), messages.ERROR)
+            else:
+                self.log_change(request, campaign, f"{name}")
+                self.message_user(request, _("Done: %(act)s.") % {"act": ACTS[name]}, messages.SUCCESS)
+            return redirect(back)
+        context = self.admin_site.each_context(request) | {
+            "title": f"{ACTS[name]}: {campaign}",
+            "act": ACTS[name],
+            "explanation": _explanation(campaign, name),
+            "missing": lifecycle.missing_texts(campaign) if name == "launch" else [],
+            "back": back,
+        }
+        return render(request, "admin/letters/campaign_act.html", context)
+
+
+def _board(campaign: Campaign, *, may_send: bool) -> dict[str, Any]:
+    """The closing equation with links to its rows, and the acts that are possible now."""
+    sums = lifecycle.equation(campaign)
+    rows = reverse("admin:letters_delivery_changelist")
+    numbers = [
+        {
+            "label": LABELS[state],
+            "count": sums.states[state],
+            "url": f"{rows}?{urlencode({'campaign__id__exact': campaign.pk, 'kind__exact': 'letter', 'state__exact': state})}",
+            "final": state in FINAL,
+        }
+        for state in State
+    ]
+    acts = [
+        {"label": label, "url": reverse("admin:letters_campaign_act", args=[campaign.pk, name])}
+        for name, label in ACTS.items()
+        if may_send and campaign.sending in lifecycle.FROM[name]
+    ]
+    every = urlencode({"campaign__id__exact": campaign.pk, "kind__exact": "letter"})
+    return {"sums": sums, "numbers": numbers, "acts": acts, "campaign": campaign, "selected_url": f"{rows}?{every}"}
+
+
+def _explanation(campaign: Campaign, name: str) -> str:
+    sums = lifecycle.equation(campaign)
+    unposted = Letter.objects.unposted().filter(campaign=campaign, round=campaign.round).count()
+    return {
+        "launch": _("%(count)d confirmed letters are frozen as a wave and go out at the campaign's pace; "
+                    "letters confirmed later follow by themselves.") % {"count": unposted},
+        "pause": _("%(count)d letters wait until you resume. What is being handed over this second still goes.")
+        % {"count": sums.open},
+        "resume": _("%(open)d waiting letters and %(count)d newly confirmed ones go out.")
+        % {"open": sums.open, "count": unposted},
+        "finish": _("%(open)d of %(selected)d letters are still open; a campaign finishes when none is.")
+        % {"open": sums.open, "selected": sums.selected},
+        "cancel": _("%(count)d letters that have not left are cancelled. This cannot be undone.")
+        % {"count": sums.open},
+    }[name]  # fmt: skip
