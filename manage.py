@@ -145,21 +145,19 @@ def make_venv():
 
 def install(lock, turn):
     """Install what `lock` pins; pip inherits `turn` so that a second start waits while pip lives."""
-    count = len(re.findall(r"^\S+==", read(lock), re.MULTILINE))
-    say("Installing {} packages from {}; the first time, this takes a minute or two.".format(count, lock))
+    say("Installing what {} pins; the first time, this takes a minute or two.".format(lock))
     with open(UNFINISHED, "w"):
         pass
     command = pip() + ["install", "--require-hashes", "--only-binary", ":all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", os.path.join(ROOT, lock)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, pass_fds=[turn], env=plain_environment(), universal_newlines=True
-    )
-    show_progress(process.stdout, count)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "universal_newlines": True}
+    process = subprocess.Popen(command, pass_fds=[turn], env=plain_environment(), **pipes)
+    last_words = follow(process.stdout)
     failed = process.wait()
     os.remove(UNFINISHED)  # pip undoes what it could not finish: only a killed one leaves the mark
     if failed:
         raise Trouble(
-            "Installing failed; what pip said stands above. It needs a network connection or a mirror\n"
+            last_words + "Installing failed, see above. It needs a network connection or a mirror\n"
             "(PIP_INDEX_URL, PIP_FIND_LINKS). Mend that and start again: what is there is kept."
         )
     with open(STAMP, "w") as handle:
@@ -178,14 +176,16 @@ def pip():
     return [probe(PYTHON).python, "-I", "-m", "pip", "--python", PYTHON]
 
 
-def show_progress(lines, count):
-    """Read all that pip says; on a terminal, tell on one line how far it is."""
-    done, terminal = 0, sys.stderr.isatty()
+def follow(lines):
+    """Read what pip says, count the packages on a terminal, and give the last ten lines."""
+    done, last = 0, collections.deque(maxlen=10)
     for line in lines:
-        done += line.startswith(("Collecting ", "Requirement already satisfied"))
-        if terminal:
-            end = "unpacking\n" if line.startswith("Installing collected") else ""
-            print("\r  {} of {} ".format(min(done, count), count), end=end, file=sys.stderr, flush=True)
+        last.append(line)
+        done += line.startswith("Collecting ")
+        if sys.stderr.isatty() and line.startswith(("Collecting ", "Installing ")):
+            end = "" if line.startswith("Collecting ") else ", unpacking\n"
+            print("\r  {} packages".format(done), end=end, file=sys.stderr, flush=True)
+    return "pip's last words:\n" + "".join(last)
 
 
 def choose(paths, wanted):

@@ -35,7 +35,9 @@ def import_offices(path: Path, *, dry_run: bool) -> Report:
     """
     dataset = read_csv(path.read_bytes())
     with transaction.atomic():
-        result = OfficeResource().import_data(dataset, dry_run=dry_run, raise_errors=False, use_transactions=True)
+        result = OfficeResource().import_data(
+            dataset, dry_run=dry_run, raise_errors=False, use_transactions=True
+        )
         report = Report(errors=list(_errors(result)))
         if report.errors:
             transaction.set_rollback(True)

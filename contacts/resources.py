@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
@@ -14,15 +15,19 @@ COLUMNS = ("country", "kind", "label", "email", "source_url", "checked_on", "pos
 
 
 class SafeText(widgets.CharWidget):
-    """Text that a spreadsheet takes for text: a leading formula sign gets an apostrophe, taken off on import."""
+    """Text that stays text in a spreadsheet: a formula sign gets an apostrophe, taken off on import."""
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         text = super().render(value, obj, **kwargs) or ""
-        return f"'{text}" if text.startswith(FORMULA) or (text.startswith("'") and text[1:2] in FORMULA) else text
+        return (
+            f"'{text}"
+            if text.startswith(FORMULA) or (text.startswith("'") and text[1:2] in FORMULA)
+            else text
+        )
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> str:
         text = super().clean(value, row, **kwargs) or ""
-        return text[1:] if text.startswith("'") and text[1:2] in FORMULA + ("'",) else text
+        return text[1:] if text.startswith("'") and text[1:2] in (*FORMULA, "'") else text
 
 
 class CountryWidget(widgets.ForeignKeyWidget):
@@ -35,7 +40,9 @@ class CountryWidget(widgets.ForeignKeyWidget):
         code = str(value or "").strip().upper()
         country = Country.objects.filter(pk=code).first()
         if country is None:
-            raise ValueError(_("Unknown country code “%(code)s”: use two letters such as FR.") % {"code": code})
+            raise ValueError(
+                _("Unknown country code “%(code)s”: use two letters such as FR.") % {"code": code}
+            )
         return country
 
 
@@ -44,7 +51,7 @@ class DateWidget(widgets.DateWidget):
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> date | None:
         found = super().clean(value, row, **kwargs)
-        if found and found > date.today():
+        if found and found > timezone.now().date():
             raise ValueError(_("The date of the check lies in the future: %(date)s.") % {"date": found})
         return found
 
@@ -77,7 +84,9 @@ class OfficeResource(resources.ModelResource):
         """Raises ValidationError when columns are missing or strange: nothing is guessed from their order."""
         headers = [str(header or "").strip().lower() for header in dataset.headers or []]
         dataset.headers = headers
-        if missing := [name for name in ("country", "email", "source_url", "checked_on") if name not in headers]:
+        if missing := [
+            name for name in ("country", "email", "source_url", "checked_on") if name not in headers
+        ]:
             raise ValidationError(_("Columns are missing: %(names)s.") % {"names": ", ".join(missing)})
         if strange := [name for name in headers if name not in COLUMNS]:
             raise ValidationError(

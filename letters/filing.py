@@ -19,7 +19,7 @@ ABOUT_OURS = {reading.Kind.BOUNCE_HARD, reading.Kind.BOUNCE_SOFT, reading.Kind.C
 
 
 def file_new(seconds: float) -> int:
-    """Files what is new, for at most so many seconds; returns how many messages were filed or put on the tray."""
+    """Files what is new, for at most so many seconds; returns how many messages were dealt with."""
     until, done = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         numbers = list(
@@ -98,7 +98,7 @@ def _read(row: Incoming) -> reading.Read:
 
 
 def _follow(pointers: list[Pointer]) -> tuple[list[Delivery], dict[Letter, Pointer]]:
-    """The deliveries and letters that the surest kind of clue leads to; weaker ones only where it leads nowhere."""
+    """The deliveries and letters that the surest kind of clue that leads anywhere leads to."""
     deliveries: dict[int, Delivery] = {}
     filings: dict[Letter, Pointer] = {}
     for pointer in pointers:

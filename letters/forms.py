@@ -29,7 +29,7 @@ class WriteForm(forms.Form):
     own_words = forms.CharField(
         label=_("In your own words"), required=False, max_length=WORDS_AT_MOST, strip=True,
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text=_("Why does this matter where you live? Write it in the language of the letter, if you can."),
+        help_text=_("Why does this matter where you live? Write in the language of the letter, if you can."),
     )  # fmt: skip
     name = forms.CharField(
         label=_("Your name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}),

@@ -28,7 +28,7 @@ class Empty(ValueError):
 def take_in(
     raw: bytes, *, envelope_from: str | None, envelope_to: list[str], door: str
 ) -> tuple[Incoming, bool]:
-    """Stores a message; returns its row and whether it is new. The same message twice, by any doors, is one row.
+    """Stores a message; returns its row and whether it is new. The same message twice is one row.
 
     `envelope_from` is "" for the null sender, None when the door does not know it. Raises TooLarge and Empty;
     database errors pass through, so that the door answers "try again" and the sender keeps the mail.

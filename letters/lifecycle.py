@@ -119,7 +119,7 @@ def act(campaign: Campaign, name: str, *, by: str) -> None:
 
 
 def missing_texts(campaign: Campaign) -> list[str]:
-    """What must be approved before launch: letter and every ask, in each language that any text is written in."""
+    """What must be approved before launch: letter and asks, in each language that has a letter."""
     missing = []
     texts = Text.objects.filter(campaign=campaign)
     languages = set(texts.filter(kind=Text.Kind.LETTER).values_list("language", flat=True))

@@ -14,7 +14,11 @@ from contacts.addresses import domain_of
 from letters import inbound
 
 log = logging.getLogger(__name__)
-OK, NOT_OURS, TRY_AGAIN = "250 2.0.0 stored", "550 5.1.2 not our domain", "451 4.3.0 cannot store it now, try again"
+OK, NOT_OURS, TRY_AGAIN = (
+    "250 2.0.0 stored",
+    "550 5.1.2 not our domain",
+    "451 4.3.0 cannot store it now, try again",
+)
 TOO_LARGE, EMPTY = "552 5.3.4 too large", "554 5.6.0 nothing in it"
 TOO_MANY = "452 4.5.3 too many recipients"
 RECIPIENTS_AT_MOST = 100
@@ -27,7 +31,7 @@ class Door:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if domain_of(address) != settings.REPLY_DOMAIN:
@@ -37,7 +41,7 @@ class Door:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         return await asyncio.to_thread(self._store, envelope)
 
     def _store(self, envelope: Envelope) -> str:

@@ -35,7 +35,7 @@ def preview(
 def reading_copy(
     campaign: Campaign, office: Office, *, asks: list[str], own_words: str, signer: signup.Signer
 ) -> dict[str, Any] | None:
-    """The same letter in the language of the pages, for reading; None when there is none or it is the same."""
+    """The same letter in the language of the pages, for reading; None when there is no other."""
     texts = composing.texts_for(campaign, office)
     language = signer.reading_language
     found = composing.texts_in(campaign, office, language)

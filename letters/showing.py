@@ -117,8 +117,9 @@ def consent_wording(row: Campaign) -> str:
     """The exact words to which a signer agrees; they are kept with the consent."""
     names = ", ".join(one["name"] for one in organisers(row))
     return _(
-        "I agree that %(names)s use what I entered here, which shows a political opinion, to send this letter to "
-        "the ministry in my name, to show me its answer and to count my letter. I can take this back at any time."
+        "I agree that %(names)s use what I entered here, which shows a political opinion, to send this "
+        "letter to the ministry in my name, to show me its answer and to count my letter. "
+        "I can take this back at any time."
     ) % {"names": names}
 
 

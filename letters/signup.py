@@ -123,7 +123,7 @@ def sign(
 def confirm(number: int) -> Letter:
     """Confirms a letter: the supporter, their consent, the place in the count; posts it if sending runs.
 
-    May happen twice: the second time changes nothing. Raises Gone when it was refused, withdrawn or forgotten,
+    May happen twice: the second time changes nothing. Raises Gone when it was refused or withdrawn,
     Letter.DoesNotExist when it is no longer there.
     """
     with transaction.atomic():

@@ -24,7 +24,7 @@ View = Callable[..., HttpResponse]
 
 
 def secret_page(view: View) -> View:
-    """Keeps a page behind a personal link out of caches and search engines; answers 410 when its time is over."""
+    """Keeps a page behind a personal link out of caches and search engines; 410 when its time is over."""
 
     @wraps(view)
     def kept(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from campaign.rehearsal.servers import valkey
-from tests import network
+from tests import builders, network
 
 TESTS = Path(__file__).parent
 GROUPS = ("browser", "flows")  # folders whose tests share costly things: one process runs them all
@@ -44,6 +44,13 @@ def valkey_url() -> Iterator[str]:
     """The URL of a real Valkey that belongs to this test process."""
     with valkey() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """The test database, with the States loaded once: tests only ever read them."""
+    with django_db_blocker.unblock():
+        builders.world()
 
 
 @pytest.fixture(autouse=True)

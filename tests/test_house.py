@@ -46,7 +46,8 @@ def run(*command: str, **environment: str) -> str:
     """The same for a command that must succeed: gives its output, or fails the test with it."""
     code, output = attempt(*command, **environment)
     if code:
-        pytest.fail(f"{' '.join(command)}: exit {code}\n{output}", pytrace=False)
+        print(output)
+        pytest.fail(f"{' '.join(command)}: exit {code}", pytrace=False)
     return output
 
 

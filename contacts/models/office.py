@@ -66,6 +66,12 @@ class Office(models.Model):
         label = f" ({self.label})" if self.label else ""
         return f"{self.country.name}: {self.get_kind_display()}{label}"
 
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.address_key = address_key(self.email) if self.email else ""
+        if (fields := kwargs.get("update_fields")) and "email" in fields:  # type: ignore[operator]
+            kwargs["update_fields"] = {*fields, "address_key"}  # type: ignore[misc]
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
     def clean(self) -> None:
         """Normalises the address. Raises ValidationError when it cannot be written to."""
         if not self.email:
@@ -74,12 +80,6 @@ class Office(models.Model):
             self.email = normalise(self.email)
         except AddressError as error:
             raise ValidationError({"email": str(error)}) from None
-
-    def save(self, *args: object, **kwargs: object) -> None:
-        self.address_key = address_key(self.email) if self.email else ""
-        if (fields := kwargs.get("update_fields")) and "email" in fields:  # type: ignore[operator]
-            kwargs["update_fields"] = {*fields, "address_key"}  # type: ignore[misc]
-        super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     @property
     def sendable(self) -> bool:

@@ -48,7 +48,11 @@ class CampaignAdmin(ModelAdmin):
     change_form_before_template = "admin/letters/campaign_board.html"
 
     def get_urls(self) -> list[URLPattern]:
-        act = path("<int:number>/act/<slug:name>/", self.admin_site.admin_view(self.act_view), name="letters_campaign_act")
+        act = path(
+            "<int:number>/act/<slug:name>/",
+            self.admin_site.admin_view(self.act_view),
+            name="letters_campaign_act",
+        )
         return [act, *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -89,11 +93,12 @@ def _board(campaign: Campaign, *, may_send: bool) -> dict[str, Any]:
     """The closing equation with links to its rows, and the acts that are possible now."""
     sums = lifecycle.equation(campaign)
     rows = reverse("admin:letters_delivery_changelist")
+    every = urlencode({"campaign__id__exact": campaign.pk, "kind__exact": "letter"})
     numbers = [
         {
             "label": LABELS[state],
             "count": sums.states[state],
-            "url": f"{rows}?{urlencode({'campaign__id__exact': campaign.pk, 'kind__exact': 'letter', 'state__exact': state})}",
+            "url": f"{rows}?{every}&{urlencode({'state__exact': state})}",
             "final": state in FINAL,
         }
         for state in State
@@ -103,8 +108,13 @@ def _board(campaign: Campaign, *, may_send: bool) -> dict[str, Any]:
         for name, label in ACTS.items()
         if may_send and campaign.sending in lifecycle.FROM[name]
     ]
-    every = urlencode({"campaign__id__exact": campaign.pk, "kind__exact": "letter"})
-    return {"sums": sums, "numbers": numbers, "acts": acts, "campaign": campaign, "selected_url": f"{rows}?{every}"}
+    return {
+        "sums": sums,
+        "numbers": numbers,
+        "acts": acts,
+        "campaign": campaign,
+        "selected_url": f"{rows}?{every}",
+    }
 
 
 def _explanation(campaign: Campaign, name: str) -> str:
@@ -113,7 +123,7 @@ def _explanation(campaign: Campaign, name: str) -> str:
     return {
         "launch": _("%(count)d confirmed letters are frozen as a wave and go out at the campaign's pace; "
                     "letters confirmed later follow by themselves.") % {"count": unposted},
-        "pause": _("%(count)d letters wait until you resume. What is being handed over this second still goes.")
+        "pause": _("%(count)d letters wait until you resume. What is being handed over right now still goes.")
         % {"count": sums.open},
         "resume": _("%(open)d waiting letters and %(count)d newly confirmed ones go out.")
         % {"open": sums.open, "count": unposted},

@@ -1,4 +1,4 @@
-"""Incoming mail in the admin: shown as text, with why it was filed where it is; filed by hand from the tray."""
+"""Incoming mail in the admin: shown as text, with why it was filed where it is; filed by hand too."""
 
 from typing import Any
 
@@ -16,7 +16,12 @@ from letters import filing
 from letters.admin.ledger import Large
 from letters.models import Filing, Incoming, Letter
 
-KIND_COLOURS = {"human_reply": "success", "auto_reply": "info", "bounce_hard": "danger", "bounce_soft": "warning"}
+KIND_COLOURS = {
+    "human_reply": "success",
+    "auto_reply": "info",
+    "bounce_hard": "danger",
+    "bounce_soft": "warning",
+}
 
 
 @admin.register(Incoming)
@@ -24,7 +29,17 @@ class IncomingAdmin(Large):
     list_display = ["subject_line", "sender", "kind_label", "state", "filed_under", "received_at"]
     list_filter = ["state", "kind", "door"]
     search_fields = ["subject", "sender", "=sha256"]
-    fields = ["sender", "envelope_from", "envelope_to", "received_at", "kind", "state", "door", "size", "sha256"]
+    fields = [
+        "sender",
+        "envelope_from",
+        "envelope_to",
+        "received_at",
+        "kind",
+        "state",
+        "door",
+        "size",
+        "sha256",
+    ]
     readonly_fields = fields
     change_form_after_template = "admin/letters/incoming_text.html"
 
@@ -47,7 +62,11 @@ class IncomingAdmin(Large):
         wrap = self.admin_site.admin_view
         return [
             path("<int:number>/file/", wrap(require_POST(self.file_view)), name="letters_incoming_file"),
-            path("<int:number>/undo/<int:filed>/", wrap(require_POST(self.undo_view)), name="letters_incoming_undo"),
+            path(
+                "<int:number>/undo/<int:filed>/",
+                wrap(require_POST(self.undo_view)),
+                name="letters_incoming_undo",
+            ),
             *super().get_urls(),
         ]
 
@@ -67,7 +86,9 @@ class IncomingAdmin(Large):
         reference = request.POST.get("reference", "").strip().upper()
         letter = Letter.objects.filter(reference=reference).first()
         if letter is None:
-            self.message_user(request, _("No letter has the reference “%(one)s”.") % {"one": reference}, messages.ERROR)
+            self.message_user(
+                request, _("No letter has the reference “%(one)s”.") % {"one": reference}, messages.ERROR
+            )
         else:
             filing.file_by_hand(row, letter, user=request.user)
             self.message_user(request, _("Filed under %(one)s.") % {"one": reference}, messages.SUCCESS)
@@ -87,4 +108,3 @@ class IncomingAdmin(Large):
 
 def _may_file(request: HttpRequest) -> bool:
     return request.user.has_perm("letters.change_filing")
-

@@ -58,8 +58,25 @@ class LetterAdmin(Large):
     search_fields = ["=reference", "=reply_token", "signer_name", "=address_key"]
     inlines = [DeliveryInline, FilingInline]
     fieldsets = [
-        (None, {"fields": ["reference", "campaign", "state", "country", "office", "language", "courtesy", "number"]}),
-        (gettext_lazy("Signer"), {"fields": ["supporter", "signer_name", "signer_email", "city", "organisation"]}),
+        (
+            None,
+            {
+                "fields": [
+                    "reference",
+                    "campaign",
+                    "state",
+                    "country",
+                    "office",
+                    "language",
+                    "courtesy",
+                    "number",
+                ]
+            },
+        ),
+        (
+            gettext_lazy("Signer"),
+            {"fields": ["supporter", "signer_name", "signer_email", "city", "organisation"]},
+        ),
         (gettext_lazy("Letter"), {"fields": ["whole_letter"]}),
         (gettext_lazy("Times"), {"fields": ["created_at", "confirmed_at"]}),
     ]
@@ -79,7 +96,7 @@ class LetterAdmin(Large):
         """The letter as it will be sent, or was."""
         shown = previewing.stored(letter)
         return format_html(
-            '<strong>{}</strong><div lang="{}" dir="{}" style="white-space:pre-line;max-width:45rem">{}</div>',
+            '<strong>{}</strong><div lang="{}" dir="{}" class="max-w-3xl whitespace-pre-line">{}</div>',
             shown["subject"], shown["language"], shown["dir"], shown["text"],
         )  # fmt: skip
 
@@ -93,7 +110,17 @@ class EventInline(ReadOnly, TabularInline):
 
 @admin.register(Delivery)
 class DeliveryAdmin(Large):
-    list_display = ["id", "kind", "reference", "recipient", "state", "outcome", "reason", "attempts", "due_at"]
+    list_display = [
+        "id",
+        "kind",
+        "reference",
+        "recipient",
+        "state",
+        "outcome",
+        "reason",
+        "attempts",
+        "due_at",
+    ]
     list_filter = ["state", "outcome", "kind", "campaign"]
     list_select_related = ["letter", "campaign"]
     search_fields = ["=message_id", "=letter__reference", "=recipient"]
@@ -129,11 +156,11 @@ class DeliveryAdmin(Large):
         done = sum(recovery.settle(delivery, target, by=by) for delivery in queryset)
         self.message_user(request, _("%(count)d settled.") % {"count": done}, messages.SUCCESS)
         if left := len(queryset) - done:
-            self.message_user(request, _("%(count)d were not uncertain and stay.") % {"count": left}, messages.WARNING)
+            self.message_user(
+                request, _("%(count)d were not uncertain and stay.") % {"count": left}, messages.WARNING
+            )
 
 
 def _standing(delivery: Delivery) -> str:
     outcome = f", {delivery.get_outcome_display()}" if delivery.outcome else ""
     return f"{delivery.get_state_display()}{outcome}"
-
-

@@ -57,7 +57,9 @@ class TextAdmin(ModelAdmin):
         waiting = len(queryset) - done
         self.message_user(request, _("%(count)d texts are approved.") % {"count": done}, messages.SUCCESS)
         if waiting:
-            self.message_user(request, _("%(count)d texts wait for another person.") % {"count": waiting}, messages.WARNING)
+            self.message_user(
+                request, _("%(count)d texts wait for another person.") % {"count": waiting}, messages.WARNING
+            )
 
     def has_approve_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("letters.approve_text")

@@ -28,4 +28,6 @@ class CampaignCommand(BaseCommand):
             raise CommandError(str(why)) from None
         campaign.refresh_from_db()
         sums = lifecycle.equation(campaign)
-        self.stdout.write(f"{slug}: {campaign.sending}; selected {sums.selected}, open {sums.open}, ended {sums.final}")
+        self.stdout.write(
+            f"{slug}: {campaign.sending}; selected {sums.selected}, open {sums.open}, ended {sums.final}"
+        )

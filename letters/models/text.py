@@ -76,6 +76,15 @@ class Text(models.Model):
             "  ", " "
         )
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if (
+            self.pk
+            and set(kwargs.get("update_fields") or ["body"]) != {"state"}
+            and self.state != self.State.DRAFT
+        ):
+            raise ValidationError(_("An approved text is never changed: make a new version."))
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         """Refuses anything but the placeholders of its kind, with line and column."""
         errors = {}
@@ -96,15 +105,6 @@ class Text(models.Model):
         if self.kind == self.Kind.FOOTER:
             return FOOTER_SLOTS if field == "body" else frozenset()
         return COUNTRY_SLOTS if self.kind == self.Kind.ASK and field == "body" else frozenset()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if (
-            self.pk
-            and set(kwargs.get("update_fields") or ["body"]) != {"state"}
-            and self.state != self.State.DRAFT
-        ):
-            raise ValidationError(_("An approved text is never changed: make a new version."))
-        super().save(*args, **kwargs)
 
     def people(self) -> set[str]:
         """Who stands behind the words: its author and those who approved it."""

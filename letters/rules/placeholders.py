@@ -72,8 +72,10 @@ def _refuse_strange(source: str, allowed: frozenset[str]) -> None:
         if name in BLOCKS and _line_of(source, match.start()).strip() != match[0]:
             raise TextError(*where, f"“{name}” must stand alone on its line")
         rest[match.start() : match.end()] = " " * (match.end() - match.start())
-    if match := SUSPECT.search("".join(rest)):
-        raise TextError(*_place(source, match.start()), f"“{match[0]}” is not part of a known placeholder")
+    if strange := SUSPECT.search("".join(rest)):
+        raise TextError(
+            *_place(source, strange.start()), f"“{strange[0]}” is not part of a known placeholder"
+        )
 
 
 def _parts(chunk: str) -> Paragraph:

@@ -9,7 +9,7 @@ import email.policy
 import re
 from dataclasses import dataclass, field
 from email.message import Message
-from email.utils import getaddresses, parseaddr
+from email.utils import getaddresses
 from enum import StrEnum
 from html.parser import HTMLParser
 
@@ -103,11 +103,7 @@ def _automatic(message: Message, envelope_from: str | None) -> str:
     precedence = _header(message, "precedence").lower()
     if precedence == "auto_reply":
         return "Precedence: auto_reply"
-    if (
-        envelope_from == ""
-        or parseaddr(_header(message, "return-path"))[1] == ""
-        and "<>" in _header(message, "return-path")
-    ):
+    if envelope_from == "" or _header(message, "return-path") == "<>":
         return "sent with an empty envelope sender (RFC 3834 §3.3)"
     if precedence not in HUMAN_PRECEDENCE and not _header(message, "list-id"):
         return f"Precedence: {precedence[:20]}"
@@ -146,7 +142,7 @@ def _full(statuses: list[str]) -> bool:
 
 
 def _inner_ids(parts: list[Message]) -> list[str]:
-    found = []
+    found: list[str] = []
     for part in parts[1:]:
         kind = part.get_content_type()
         if kind in {"message/rfc822", "message/rfc822-headers", "text/rfc822-headers", "message/global"}:
@@ -177,7 +173,8 @@ def _parsed(raw: bytes) -> Message:
 
 def _walk(message: Message) -> list[Message]:
     """All parts, breadth first, without recursion: a message nested 400 deep is only long."""
-    found, queue = [], [message]
+    found: list[Message] = []
+    queue = [message]
     while queue and len(found) < MAX_PARTS:
         part = queue.pop(0)
         found.append(part)

@@ -1,6 +1,7 @@
 """The mailer that Demarche has until somebody configures another: it reaches this machine only."""
 
 import ipaddress
+from typing import Any
 
 from django.core.mail import InvalidMailer
 from django.core.mail.backends.smtp import EmailBackend
@@ -19,7 +20,7 @@ def is_loopback(host: str) -> bool:
 class LoopbackBackend(EmailBackend):
     """SMTP to a loopback address. Raises InvalidMailer for any other host: no mail leaves by mistake."""
 
-    def __init__(self, host: str = "127.0.0.1", **options: object) -> None:
+    def __init__(self, host: str = "127.0.0.1", **options: Any) -> None:
         if not is_loopback(host):
             raise InvalidMailer(
                 f"The loopback mailer does not send to {host!r}: configure a transport.",

@@ -63,4 +63,4 @@ def build(mail: Mail) -> bytes:
 
 def printable(text: str) -> str:
     """Text without NUL and the other control characters that no mail program shows."""
-    return "".join(char for char in text if char in "\n\t" or char >= " " and char != "\x7f")
+    return "".join(char for char in text if char in "\n\t" or (char >= " " and char != "\x7f"))

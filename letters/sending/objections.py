@@ -18,7 +18,10 @@ def objection(delivery: Delivery) -> Objection | None:
     """
     if delivery.kind == Delivery.Kind.LETTER:
         return _letter_objection(delivery)
-    if delivery.kind == Delivery.Kind.CONFIRMATION and delivery.letter.state != Letter.State.UNCONFIRMED:
+    letter = delivery.letter
+    if delivery.kind == Delivery.Kind.CONFIRMATION and (
+        letter is None or letter.state != Letter.State.UNCONFIRMED
+    ):
         return State.CANCELLED, "no longer waiting for confirmation"
     if not delivery.recipient:
         return State.FAILED, "no recipient"
@@ -30,6 +33,9 @@ def objection(delivery: Delivery) -> Objection | None:
 
 def _letter_objection(delivery: Delivery) -> Objection | None:
     letter, campaign, office = delivery.letter, delivery.campaign, delivery.office
+    assert letter is not None
+    assert campaign is not None
+    assert office is not None
     if letter.state != Letter.State.CONFIRMED:
         return State.WITHDRAWN, letter.get_state_display()
     if campaign.sending == Campaign.Sending.CANCELLED:
@@ -40,7 +46,7 @@ def _letter_objection(delivery: Delivery) -> Objection | None:
         return State.EXPIRED, "too late to send"
     if not (office.sendable and office.country.enabled):
         return State.HELD, NO_ADDRESS
-    if not consent.holds(letter.supporter, letter.purpose):
+    if letter.supporter is None or not consent.holds(letter.supporter, letter.purpose):
         return State.WITHDRAWN, "consent was withdrawn"
     if consent.suppressed([office.email]):
         return State.SUPPRESSED, "the office asked not to be written to"

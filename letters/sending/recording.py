@@ -79,9 +79,10 @@ def fail(delivery: Delivery, why: str) -> None:
 
 def withhold(delivery: Delivery, state: State, why: str) -> None:
     """A claimed delivery does not leave: it goes where the objection says."""
-    if move([delivery.pk], state, reason=why, due_at=in_seconds(5 if state == State.WAITING else 0)):
-        if state != State.WAITING:
-            _event(delivery, str(state), why)
+    wait = 5 if state == State.WAITING else 0
+    moved = move([delivery.pk], state, reason=why, due_at=in_seconds(wait))
+    if moved and state != State.WAITING:
+        _event(delivery, str(state), why)
 
 
 def one_line(text: str, at_most: int = 300) -> str:

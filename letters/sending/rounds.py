@@ -77,6 +77,8 @@ def _prepared(delivery: Delivery) -> bytes:
         delivery.submitted_at = timezone.now()
         changed.append("submitted_at")
     if delivery.kind == Delivery.Kind.LETTER:
+        assert delivery.letter is not None
+        assert delivery.office is not None
         if delivery.form is None:
             delivery.form = composing.keep(composing.form_of(delivery.letter, today=timezone.now().date()))
             changed.append("form")

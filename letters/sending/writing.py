@@ -38,11 +38,15 @@ def reply_address(letter: Letter) -> str:
 
 
 def _letter(delivery: Delivery) -> Mail:
-    letter, answers = delivery.letter, reply_address(delivery.letter)
+    letter, campaign = delivery.letter, delivery.campaign
+    assert letter is not None
+    assert campaign is not None
+    assert delivery.form is not None
+    answers = reply_address(letter)
     form = rules.load(delivery.form.data)
     done = rules.compose(form, composing.person_of(letter, reply_address=answers))
     return Mail(
-        sender=display(letter.signer_name, f"{delivery.campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
+        sender=display(letter.signer_name, f"{campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
         recipient=display("", envelope(delivery.recipient)),
         reply_to=answers,
         subject=done.subject,
@@ -55,16 +59,18 @@ def _letter(delivery: Delivery) -> Mail:
 
 
 def _confirmation(delivery: Delivery) -> Mail:
-    """Approved words only: name and own words stand on the signed page, so that no stranger reads them from us."""
+    """Approved words only: name and own words stand on the signed page, read by nobody who did not ask."""
     letter = delivery.letter
+    assert letter is not None
     today = timezone.now().date()
     form = composing.form_of(letter, today=today)
     blank = rules.Person(NAME_HERE, "", NAME_HERE, tuple(letter.asks), WORDS_HERE, letter.reference, "…")
     language = letter.reading_language
     with translation.override(language):
         values = composing.office_values(letter.campaign, letter.office, language, today=today)
+        title = composing.title_of(letter.campaign, language)
         context = {
-            "campaign_title": composing.title_of(letter.campaign, language),
+            "campaign_title": title,
             "country_name": composing.country_name(letter, language),
             "ministry": values["ministry"] or values["addressee"],
             "asks": [text.title for text in composing.ask_texts(letter, language)],
@@ -82,9 +88,7 @@ def _confirmation(delivery: Delivery) -> Mail:
             for ending in ("subject.txt", "txt", "html")
         )
     return Mail(
-        sender=display(
-            context["campaign_title"], f"{letter.campaign.from_localpart}@{settings.REPLY_DOMAIN}"
-        ),
+        sender=display(title, f"{letter.campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
         recipient=display("", envelope(delivery.recipient)),
         subject=subject,
         text=text,

@@ -201,7 +201,7 @@ class TestInstalling:
         assert manage.fresh("requirements.lock")
         assert manage.fresh("requirements-test.lock")
         assert not Path(manage.UNFINISHED).exists()
-        assert "Installing 2 packages from requirements-test.lock" in capfd.readouterr().err
+        assert "Installing what requirements-test.lock pins" in capfd.readouterr().err
 
     def test_a_second_start_does_nothing(self, manage, pip, capfd):
         pip("true")
@@ -211,11 +211,10 @@ class TestInstalling:
         manage.prepare("requirements.lock")
         assert capfd.readouterr().err == ""
 
-    def test_a_failure_says_what_to_do_and_is_tried_again(self, manage, pip, capfd):
+    def test_a_failure_says_what_to_do_and_is_tried_again(self, manage, pip):
         pip("echo 'no route to host' >&2; exit 1")
-        with pytest.raises(manage.Trouble, match="network connection or a mirror"):
+        with pytest.raises(manage.Trouble, match=r"(?s)no route to host.*network connection or a mirror"):
             manage.prepare("requirements.lock")
-        assert "no route to host" in capfd.readouterr().err
         assert not manage.fresh("requirements.lock")
         assert manage.sound()
 

@@ -96,13 +96,14 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
 
 def plan(*, long: bool, database: str | None, rest: list[str], root: Path) -> list[Run]:
     """Which runs an invocation means. `rest` are pytest's own arguments, `root` is the project's folder."""
-    chosen = {None: None, "both": ["sqlite", "postgres"]}.get(database, [database])
+    both = ["sqlite", "postgres"]
+    chosen = both if database in (None, "both") else [str(database)]
     extra = ["--long"] if long else []
     if rest:
-        return [Run(name, [*extra, *rest]) for name in chosen or ["sqlite"]]
+        return [Run(name, [*extra, *rest]) for name in (chosen if database else ["sqlite"])]
     runs = []
-    for name in chosen or ["sqlite", "postgres"]:
-        only_some = chosen is None and name == "postgres" and not long
+    for name in chosen:
+        only_some = database is None and name == "postgres" and not long
         paths = [path for path in ON_POSTGRES if (root / path).is_dir()] if only_some else ["tests"]
         if paths:
             runs.append(Run(name, [*TWO_PROCESSES, *extra, *paths]))

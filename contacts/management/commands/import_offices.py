@@ -25,4 +25,6 @@ class Command(BaseCommand):
             more = f"\n… and {len(report.errors) - SHOWN} more" if len(report.errors) > SHOWN else ""
             raise CommandError(f"Nothing was imported, {len(report.errors)} errors:\n{shown}{more}")
         verb = "would be" if dry_run else "are"
-        self.stdout.write(f"{report.new} {verb} new, {report.changed} {verb} changed, {report.same} stay as they are")
+        self.stdout.write(
+            f"{report.new} {verb} new, {report.changed} {verb} changed, {report.same} stay as they are"
+        )

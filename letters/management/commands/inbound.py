@@ -12,7 +12,9 @@ class Command(BaseCommand):
     help = "Listens for answers: LMTP (behind a mail server) or SMTP. Stores first, files later."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--listen", default=settings.INBOUND_LISTEN, help="lmtp://host:port or smtp://host:port")
+        parser.add_argument(
+            "--listen", default=settings.INBOUND_LISTEN, help="lmtp://host:port or smtp://host:port"
+        )
 
     def handle(self, *args: Any, listen: str, **options: Any) -> None:
         try:

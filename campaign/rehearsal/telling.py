@@ -1,0 +1,87 @@
+"""What the demo says in the terminal: progress, the sum, where to look next."""
+
+import textwrap
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from campaign.rehearsal.judging import Verdict
+from campaign.rehearsal.play import Count
+
+QUIET_SECONDS = 2.0  # without a terminal: no more than one line in this time
+KINDS = {
+    "auto_reply": "automatic",
+    "human_reply": "by a person",
+    "bounce_hard": "bounced for good",
+    "bounce_soft": "bounced for now",
+    "complaint": "complaints",
+    "other": "other",
+    "unread": "not read yet",
+}
+
+
+class Progress:
+    """How far it is: one line that updates itself on a terminal, plain lines elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._last = ""
+        self._at = 0.0
+
+    def __call__(self, count: Count) -> None:
+        """Tells a count, if it is news."""
+        text = progress_line(count)
+        if text == self._last:
+            return
+        if self.stream.isatty():
+            self.stream.write(f"\r\x1b[K{text}")
+        elif time.monotonic() - self._at >= QUIET_SECONDS:
+            self.stream.write(f"{text}\n")
+        else:
+            return
+        self.stream.flush()
+        self._last, self._at = text, time.monotonic()
+
+    def end(self) -> None:
+        """Leaves the line that updates itself."""
+        if self._last and self.stream.isatty():
+            self.stream.write("\n")
+            self.stream.flush()
+
+
+def progress_line(count: Count) -> str:
+    """A count on one line."""
+    text = f"signed {count.signed} · confirmed {count.confirmed} · letters out {count.out}"
+    total = sum(count.replies.values())
+    return f"{text} · answers in {total}" + (f" ({kinds(count.replies)})" if total else "")
+
+
+def kinds(replies: Mapping[str, int]) -> str:
+    """Replies by kind, in words."""
+    return ", ".join(f"{number} {KINDS.get(kind, kind)}" for kind, number in replies.items())
+
+
+def summary(verdict: Verdict, seconds: float) -> str:
+    """What came of it."""
+    sums = " + ".join(f"{number} {state}" for state, number in verdict.states.items())
+    right = f"{verdict.matched} of {verdict.expected} filed under their letters as expected"
+    lines = [
+        f"The rehearsal took {seconds:.0f} seconds.",
+        f"  Letters:  {verdict.selected} selected = {sums}",
+        f"  Answers:  {kinds(verdict.replies) or 'none'}; {right}",
+    ]
+    if verdict.busy:
+        lines.append(f"  Not settled: {verdict.busy} letters are still on their way")
+    return "\n".join([*lines, *(f"  Not as it should be: {problem}" for problem in verdict.problems)])
+
+
+def directions(places: Mapping[str, str]) -> str:
+    """Where to look next."""
+    width = max(len(name) for name in places)
+    rows = "\n".join(f"  {name:<{width}}  {place}" for name, place in places.items())
+    advice = textwrap.fill(
+        "Write a letter on the campaign page with any address under .example, open the confirmation mail at "
+        "the post office, and watch the ministry's answer come in. Nothing leaves this machine.",
+        width=96,
+    )
+    return f"\n{rows}\n\n{advice}\nCtrl-C stops everything."
