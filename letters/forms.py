@@ -14,6 +14,7 @@ from letters.models import Campaign
 LEAST_SECONDS = 2  # nobody reads and fills the page faster
 WORDS_AT_MOST = 2000  # characters of own words
 STARTED = signing.TimestampSigner(salt="letters.forms.started")
+BIDI_CONTROLS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # turn the text after them
 
 
 class WriteForm(forms.Form):
@@ -106,7 +107,8 @@ class WriteForm(forms.Form):
         except signing.SignatureExpired:
             return started
         except signing.BadSignature:
-            pass  # missing or made up: the same answer
+            self.data = self.data.copy()  # missing or made up: the same answer, and a fresh start
+            self.data["started"] = STARTED.sign("form")
         raise forms.ValidationError(
             _("That was very quick. Please look at your letter and press the button again.")
         )
@@ -130,4 +132,4 @@ def _one_line(value: str) -> str:
     """Raises ValidationError for line breaks and control characters: a name stands in a mail header."""
     if any(unicodedata.category(char) in {"Cc", "Zl", "Zp", "Cs"} for char in value):
         raise forms.ValidationError(_("Please leave out line breaks and control characters."))
-    return " ".join(value.split())
+    return " ".join(value.translate(BIDI_CONTROLS).split())

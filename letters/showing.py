@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet, Sum
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import CountryPhrases, OrganisationAbout, Supporter
 from letters import links, previewing
-from letters.composing import COURTESY_LANGUAGE, Texts, country_name, source_of, title_of
+from letters.composing import COURTESY_LANGUAGE, Texts, country_name, source_of
 from letters.models import Campaign, Delivery, Filing, Letter, Text
 from letters.models.campaign import Tally
 from letters.models.delivery import LABELS
@@ -49,6 +49,28 @@ def campaign(row: Campaign) -> dict[str, Any]:
         "write_url": reverse("letters:write", args=[row.slug]),
         "organisers": organisers(row),
     }
+
+
+def cards(rows: list[Campaign]) -> list[dict[str, Any]]:
+    """Campaigns for a list of them: as many queries for many as for one."""
+    stories = Text.objects.approved().filter(campaign__in=rows, kind=Text.Kind.STORY, country=None)
+    languages = [COURTESY_LANGUAGE, get_language()]
+    ours_last = sorted(
+        stories.filter(language__in=languages), key=lambda text: (languages.index(text.language), text.version)
+    )
+    story = {text.campaign_id: text for text in ours_last}
+    tallies = Tally.objects.filter(campaign__in=rows).values_list("campaign")
+    signed = dict(tallies.annotate(Sum("signed")))
+    return [
+        {
+            "title": story[row.pk].title if row.pk in story else row.slug,
+            "summary": story[row.pk].extra.get("summary", "") if row.pk in story else "",
+            "signed": signed.get(row.pk, 0),
+            "open": row.signup == Campaign.Signup.OPEN,
+            "url": row.get_absolute_url(),
+        }
+        for row in rows
+    ]
 
 
 def organisers(row: Campaign) -> list[dict[str, Any]]:
@@ -155,35 +177,51 @@ def thanks(letter: Letter) -> dict[str, Any]:
     }
 
 
-def letters_of(supporter: Supporter, token: str) -> dict[str, Any]:
-    """All letters of a supporter, and those that still wait for a confirmation."""
+def letters_of(supporter: Supporter, token: str, *, read: str = "") -> dict[str, Any]:
+    """All letters of a supporter, and those that still wait for a confirmation.
+
+    The words of one letter are with it: of that with the reference `read`, else of the latest.
+    """
     related = ("campaign", "office__country", "country", "text", "footer", "lives_in")
+    sent = Delivery.objects.filter(kind=Delivery.Kind.LETTER).order_by("pk")
+    filed = Filing.objects.filter(undone_at=None).select_related("incoming").defer("incoming__raw")
     mine = Letter.objects.filter(supporter=supporter).select_related(*related)
+    mine = list(mine.prefetch_related(Prefetch("deliveries", sent), Prefetch("filings", filed))[:100])
     waiting = Letter.objects.filter(address_key=supporter.address_key, state=Letter.State.UNCONFIRMED)
+    names = CountryPhrases.objects.on(timezone.now().date(), get_language())
+    titles = {card["url"]: card["title"] for card in cards(list({letter.campaign for letter in mine}))}
+    open_one = next((letter for letter in mine if letter.reference == read), mine[0] if mine else None)
     return {
         "supporter_name": supporter.name,
-        "letters": [_followed(letter, token) for letter in mine[:100]],
+        "letters": [
+            _followed(letter, token)
+            | {
+                "country_name": _name(letter.country, names),
+                "campaign_title": titles[letter.campaign.get_absolute_url()],
+                "asked_for": letter.reference == read,
+            }
+            | (previewing.stored(letter) if letter is open_one else {})
+            for letter in mine
+        ],
         "pending": [
             {
-                "country_name": country_name(letter, get_language()),
+                "country_name": _name(letter.country, names),
                 "confirm_url": reverse(
                     "letters:confirm", args=[links.make(links.Purpose.CONFIRM, letter.pk)]
                 ),
             }
-            for letter in waiting.select_related(*related)
+            for letter in waiting.select_related("country")
         ],
     }
 
 
 def _followed(letter: Letter, token: str) -> dict[str, Any]:
-    delivery = letter.deliveries.filter(kind=Delivery.Kind.LETTER).order_by("pk").first()
-    filings = Filing.objects.filter(letter=letter, undone_at=None).select_related("incoming").order_by("pk")
-    replies = [filing.incoming for filing in filings if filing.incoming.kind in _REPLIES]
+    delivery = next(iter(letter.deliveries.all()), None)
+    replies = [filing.incoming for filing in letter.filings.all() if filing.incoming.kind in _REPLIES]
     withdrawn = letter.state == Letter.State.WITHDRAWN
-    return previewing.stored(letter) | {
+    return {
         "reference": letter.reference,
-        "country_name": country_name(letter, get_language()),
-        "campaign_title": title_of(letter.campaign, get_language()),
+        "language_name": previewing.language_name(letter.language),
         "steps": [] if withdrawn else _steps(letter, delivery, replies),
         "state_label": letter.get_state_display() if withdrawn else _state_label(delivery),
         "can_withdraw": not withdrawn and (delivery is None or delivery.state in STOPPABLE),

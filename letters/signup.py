@@ -107,6 +107,7 @@ def sign(
     if campaign.signup != Campaign.Signup.OPEN:
         raise Closed(campaign.slug)
     letter = draft(campaign, office, asks, own_words=own_words, signer=signer)
+    composing.form_of(letter, today=letter.created_at.date())  # what cannot be composed is not signed
     with transaction.atomic():
         Campaign.objects.select_for_update().get(pk=campaign.pk)  # one at a time: brakes count what is there
         pending = Letter.objects.filter(address_key=letter.address_key, state=Letter.State.UNCONFIRMED)
@@ -132,6 +133,8 @@ def confirm(number: int) -> Letter:
             return letter
         if letter.state != Letter.State.UNCONFIRMED:
             raise Gone(letter)
+        # Locked before `sending` is read: a launch at this moment sees the letter, or we see the launch.
+        campaign = Campaign.objects.select_for_update().get(pk=letter.campaign_id)
         supporter = _supporter(letter)
         if earlier := _earlier(letter, supporter):
             letter.delete()
@@ -144,7 +147,7 @@ def confirm(number: int) -> Letter:
         letter.number, letter.confirmed_at = tally.signed + 1, timezone.now()
         letter.save(update_fields=["supporter", "state", "number", "confirmed_at"])
         _record_consent(letter, supporter)
-        if letter.campaign.sending == Campaign.Sending.RUNNING:
+        if campaign.sending == Campaign.Sending.RUNNING:
             outbox.post(letter)
     return letter
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from contacts.models import Country, Office, Supporter
 from letters import composing, links, previewing, showing, signup
@@ -76,7 +76,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "letters/_preview.html", _previews(campaign, request.POST))
 
 
-@require_GET
+@require_safe
 @secret_page
 def check_mail(request: HttpRequest, slug: str) -> HttpResponse:
     """“Look in your mailbox”: the same for everyone, whatever was done."""
@@ -128,7 +128,7 @@ def refuse(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "letters/confirm.html", context)
 
 
-@require_GET
+@require_safe
 @secret_page
 def thanks(request: HttpRequest, token: str) -> HttpResponse:
     """“Letter 42 to France”, and how to pass it on."""
@@ -139,12 +139,13 @@ def thanks(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "letters/thanks.html", showing.thanks(letter))
 
 
-@require_GET
+@require_safe
 @secret_page
 def my_letters(request: HttpRequest, token: str) -> HttpResponse:
     """A supporter's letters, each with where it stands."""
     supporter = get_object_or_404(Supporter, pk=_read(Purpose.MY_LETTERS, token))
-    return render(request, "letters/my_letters.html", showing.letters_of(supporter, token))
+    page = showing.letters_of(supporter, token, read=request.GET.get("letter", ""))
+    return render(request, "letters/my_letters.html", page)
 
 
 @require_POST

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from django.conf import settings
 
 from campaign.rehearsal.servers import valkey
 from tests import builders, network
@@ -44,6 +45,14 @@ def valkey_url() -> Iterator[str]:
     """The URL of a real Valkey that belongs to this test process."""
     with valkey() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, tmp_path_factory) -> None:
+    """SQLite in a file, as it is run: an in-memory one knows no waiting, only locks."""
+    default = settings.DATABASES["default"]
+    if default["ENGINE"].endswith("sqlite3"):
+        default["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
 
 @pytest.fixture(scope="session")

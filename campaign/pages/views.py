@@ -13,8 +13,8 @@ from letters.models import Campaign, Text
 def home(request: HttpRequest) -> HttpResponse:
     """The campaigns that have a story to show, open ones first."""
     shown = Campaign.objects.filter(texts__kind=Text.Kind.STORY, texts__state=Text.State.APPROVED).distinct()
-    campaigns = [showing.campaign(row) for row in shown.order_by("-signup", "-opens_on")]
-    return render(request, "pages/home.html", {"campaigns": campaigns})
+    campaigns = list(shown.order_by("-signup", "-opens_on"))
+    return render(request, "pages/home.html", {"campaigns": showing.cards(campaigns)})
 
 
 @require_safe

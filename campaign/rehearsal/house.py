@@ -162,7 +162,7 @@ def open_house(*, port: int | None, keep: Path | None) -> Iterator[House]:
 
 
 def web_socket(port: int | None) -> socket.socket:
-    """A listening socket on the port asked for, else on the usual one, else on a free one. Raises PortTaken."""
+    """A listening socket on the port asked for, else the usual one, else a free one. Raises PortTaken."""
     for wanted in [port] if port else [USUAL_PORT, 0]:
         try:
             return socket.create_server(("127.0.0.1", wanted), backlog=64)

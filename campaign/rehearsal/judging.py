@@ -20,7 +20,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Filed:
-    """A mail that came in: its Message-ID, what it was read as, and {letter's Message-ID: method} of its filings."""
+    """A mail that came in: its Message-ID, its kind, and {letter's Message-ID: method} of its filings."""
 
     message_id: str
     kind: str
@@ -46,6 +46,7 @@ class Verdict:
     expected: int
     matched: int
     busy: int
+    missing: list[str]
     problems: list[str]
 
     @property
@@ -72,23 +73,21 @@ def judge(
     problems = [] if selected == len(letters) else [f"{selected} letters selected, {len(letters)} found"]
     problems += [problem for letter in letters if (problem := _astray(letter))]
     by_id = {mail.message_id: mail for mail in mails}
+    by_id = {mail.message_id: mail for mail in mails}
     right = [one for one in given if _as_expected(one, by_id.get(one.message_id))]
-    problems += [
-        f"an answer to be filed as {one.answer.kind} by {one.answer.method} is {_found(by_id[one.message_id])}"
-        for one in given
-        if one not in right and one.message_id in by_id and by_id[one.message_id].kind
-    ]
+    problems += [problem for one in given if (problem := _misfiled(one, by_id.get(one.message_id)))]
     known = {one.message_id for one in given}
-    problems += [
-        f"nobody rehearsed the mail {mail.message_id}" for mail in mails if mail.message_id not in known
-    ]
+    strange = [mail for mail in mails if mail.message_id not in known]
+    problems += [f"nobody rehearsed the mail {mail.message_id} ({mail.kind})" for mail in strange]
+    reached = [letter for letter in letters if _reached(letter)]
     return Verdict(
         selected=selected,
         states=dict(sorted(states.items())),
         replies=dict(sorted(Counter(mail.kind or "unread" for mail in mails).items())),
-        expected=sum(len(MINISTRIES[letter.country].answers) for letter in letters if _reached(letter)),
+        expected=sum(len(MINISTRIES[letter.country].answers) for letter in reached),
         matched=len(right),
         busy=sum(states[state] for state in BUSY),
+        missing=_missing(reached, right),
         problems=problems,
     )
 
@@ -115,6 +114,23 @@ def _as_expected(one: Answered, mail: Filed | None) -> bool:
         and mail.kind == one.answer.kind
         and dict(mail.under) == {one.letter_id: one.answer.method}
     )
+
+
+def _misfiled(one: Answered, mail: Filed | None) -> str:
+    """What is wrong with an answer that was read already, or nothing."""
+    if mail is None or not mail.kind or _as_expected(one, mail):
+        return ""
+    return f"an answer to be filed as {one.answer.kind} by {one.answer.method} is {_found(mail)}"
+
+
+def _missing(reached: list[Posted], right: list[Answered]) -> list[str]:
+    there = {(one.letter_id, one.answer) for one in right}
+    return [
+        f"{answer.kind} from {letter.country}"
+        for letter in reached
+        for answer in MINISTRIES[letter.country].answers
+        if (letter.message_id, answer) not in there
+    ]
 
 
 def _found(mail: Filed) -> str:

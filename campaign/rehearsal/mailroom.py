@@ -60,7 +60,7 @@ def open_mailroom(mails: Sequence[Received]) -> Iterator[str]:
     class Window(BaseHTTPRequestHandler):
         """Answers GET / and GET /<number>."""
 
-        def do_GET(self) -> None:  # noqa: N802  the standard library's name
+        def do_GET(self) -> None:
             """Show the list or one mail."""
             name = self.path.partition("?")[0].strip("/")
             if not name:

@@ -105,7 +105,7 @@ def country_of(address: str) -> str:
 
 
 def behaviour_of(address: str) -> Behaviour | None:
-    """How the ministry at an address behaves, None when it is no ministry. One that is not in the table answers."""
+    """How the ministry at an address behaves (one not in the table answers), None when it is no ministry."""
     country = country_of(address)
     return MINISTRIES.get(country, Behaviour.ANSWERS) if country else None
 

@@ -66,7 +66,7 @@ class Play:
         """How things stand by the database, held against what was rehearsed."""
         answered = [Answered(one.message_id, one.letter_id, one.answer) for one in list(self.office.sent)]
         found = judge(lifecycle.equation(the_campaign()).selected, posted(), filed(), answered)
-        found.problems.extend(self.problems)
+        found.problems.extend(self.problems + self.office.problems)
         return found
 
     def _take_part(self, person: Person) -> None:

@@ -1,7 +1,6 @@
 """The demo's post office: an SMTP server on loopback behind which the whole outside world is played."""
 
 import asyncio
-import logging
 import random
 import secrets
 import smtplib
@@ -18,7 +17,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from campaign.rehearsal.ministries import Answer, Behaviour, behaviour_of
 from campaign.rehearsal.replies import Received, Reply, Stamp
 
-log = logging.getLogger(__name__)
 NOT_HERE = "550 5.7.1 this post office knows addresses under .example only"
 NO_SUCH = "550 5.1.1 no such mailbox at this ministry"
 THINKING = (0.5, 2.0)  # seconds until a ministry answers
@@ -43,10 +41,11 @@ class PostOffice:
         self.kept: list[Received] = []  # supporters' mail
         self.letters: list[Received] = []  # that reached a ministry
         self.sent: list[Sent] = []
+        self.problems: list[str] = []
         self._arrival = threading.Condition()
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def handle_RCPT(  # noqa: N802, PLR0913  aiosmtpd's name and arguments
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Accept a recipient, or not (called by aiosmtpd)."""
@@ -58,7 +57,7 @@ class PostOffice:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Take a message in for each of its recipients (called by aiosmtpd)."""
         for recipient in envelope.rcpt_tos:
             self._take(Received(envelope.mail_from or "", recipient, bytes(envelope.original_content or b"")))
@@ -83,30 +82,31 @@ class PostOffice:
         if behaviour is not None:
             task = asyncio.get_running_loop().create_task(self._answer(mail, behaviour))
             self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.problems.append(f"a ministry could not answer: {error!r}")
 
     async def _answer(self, letter: Received, behaviour: Behaviour) -> None:
         for answer in behaviour.answers:
             await asyncio.sleep(random.uniform(*THINKING))  # noqa: S311  a pause, no secret
             message_id = f"<{secrets.token_hex(12)}@{letter.domain}>"
             reply = answer.make(letter, Stamp(datetime.now(UTC).replace(microsecond=0), message_id))
-            if await self._hand_over(reply):
-                self.sent.append(Sent(message_id, letter.message_id, answer))
+            await self._hand_over(reply)
+            self.sent.append(Sent(message_id, letter.message_id, answer))
 
-    async def _hand_over(self, reply: Reply) -> bool:
-        """Hands an answer over, as patient as a real mail server. False when it was refused for good."""
+    async def _hand_over(self, reply: Reply) -> None:
+        """Hands an answer over, as patient as a real mail server. Raises what a refusal for good raises."""
         for _ in range(TRIES):
             try:
-                await asyncio.to_thread(hand_over, reply, to=self.inbound)
-            except (OSError, smtplib.SMTPException) as error:  # SMTPException is an OSError, said plainly
+                return await asyncio.to_thread(hand_over, reply, to=self.inbound)
+            except (OSError, smtplib.SMTPException) as error:
                 if refused_for_good(error):
-                    log.error("an answer to %s was refused: %s", reply.recipient, error)
-                    return False
+                    raise
                 await asyncio.sleep(1)
-            else:
-                return True
-        log.error("nobody took an answer to %s", reply.recipient)
-        return False
+        raise TimeoutError(f"nobody listens at {self.inbound}")
 
 
 def hand_over(reply: Reply, *, to: str) -> None:
@@ -129,16 +129,28 @@ def refused_for_good(error: Exception) -> bool:
 def open_post_office(door: socket.socket, *, inbound: str) -> Iterator[PostOffice]:
     """Runs a post office on a socket that listens already, in a thread of its own."""
     office = PostOffice(inbound=inbound)
+    started = threading.Event()
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="post office", daemon=True)
+    thread = threading.Thread(
+        target=_serve, args=(loop, office, door, started), name="post office", daemon=True
+    )
     thread.start()
-
-    def session() -> SMTP:
-        return SMTP(office, enable_SMTPUTF8=True, hostname="post.example", ident="rehearsal", loop=loop)
-
-    asyncio.run_coroutine_threadsafe(loop.create_server(session, sock=door), loop).result(TIMEOUT)
+    if not started.wait(TIMEOUT):
+        raise RuntimeError("The post office did not open.")
     try:
         yield office
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(TIMEOUT)
+
+
+def _serve(
+    loop: asyncio.AbstractEventLoop, office: PostOffice, door: socket.socket, started: threading.Event
+) -> None:
+    def session() -> SMTP:
+        return SMTP(office, enable_SMTPUTF8=True, hostname="post.example", ident="rehearsal", loop=loop)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # at its end it cancels what still goes on
+        runner.get_loop().run_until_complete(loop.create_server(session, sock=door))
+        started.set()
+        loop.run_forever()

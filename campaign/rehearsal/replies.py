@@ -3,16 +3,17 @@
 import email
 import email.policy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
 from email.mime.multipart import MIMEMultipart
-from email.mime.nonmultipart import MIMENonMultipart
 from email.mime.text import MIMEText
 from email.utils import format_datetime, parseaddr
 from html import escape
+
+from campaign.rehearsal.words import WORDS
 
 REFERENCE = re.compile(r"\b[A-Z][A-Z0-9]+-[A-Z]{2}-[0-9A-Z]{4,8}\b")
 
@@ -139,12 +140,12 @@ def _written(letter: Received, stamp: Stamp, *, sender: str, to: str) -> bytes:
     mail = _mail(stamp, sender=_office(letter, sender), to=to)
     mail["Subject"] = f"{words['re']} {letter.message['Subject']}"
     mail["In-Reply-To"] = mail["References"] = letter.message_id
-    who = letter.message["From"].addresses[0].display_name
+    who = parseaddr(str(letter.message["From"]))[0]
     wrote = words["wrote"].format(name=who, day=stamp.at.strftime("%d/%m/%Y"))
     quoted = "\n".join(f"> {line}".rstrip() for line in letter.text.strip().split("\n"))
     mail.set_content(f"{words['answer']}\n\n{wrote}\n{quoted}\n", cte="quoted-printable")
-    html = f"{_paragraphs(words['answer'])}<p>{escape(wrote)}</p><blockquote>{_paragraphs(letter.text)}</blockquote>"
-    mail.add_alternative(html, subtype="html", cte="base64")
+    quote = f"<p>{escape(wrote)}</p><blockquote>{_paragraphs(letter.text)}</blockquote>"
+    mail.add_alternative(_paragraphs(words["answer"]) + quote, subtype="html", cte="base64")
     return mail.as_bytes()
 
 
@@ -165,9 +166,9 @@ def _report(letter: Received, stamp: Stamp, *, status: str, action: str, said: s
     per_recipient["Action"] = action
     per_recipient["Status"] = status
     per_recipient["Diagnostic-Code"] = f"smtp; {said}"
-    status_part = MIMENonMultipart("message", "delivery-status")
-    status_part.attach(per_message)
-    status_part.attach(per_recipient)
+    status_part = Message()
+    status_part["Content-Type"] = "message/delivery-status"
+    status_part.set_payload([per_message, per_recipient])
     report.attach(status_part)
     head = letter.content.partition(b"\r\n\r\n")[0].decode("ascii", "replace").replace("\r\n", "\n")
     report.attach(MIMEText(head + "\n", "rfc822-headers", "us-ascii" if head.isascii() else "utf-8"))
@@ -200,64 +201,3 @@ def _mistyped(address: str) -> str:
 
 def _paragraphs(text: str) -> str:
     return "".join(f"<p>{escape(part).replace(chr(10), '<br>')}</p>" for part in text.strip().split("\n\n"))
-
-
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "office": "Ministry of Foreign Affairs",
-        "automatic": "Automatic reply:",
-        "re": "RE:",
-        "your_letter": "Your letter",
-        "wrote": "On {day}, {name} wrote:",
-        "acknowledgement": """Thank you for your message. It has reached the Ministry and will be passed to the department concerned.
-
-This is an automatic reply. Please do not answer it.""",
-        "answer": """Dear Sir or Madam,
-
-The Minister has asked me to thank you for your letter, which has been read with attention.
-
-Our country is committed to multilateralism and will take an active part in the anniversary of the United Nations. Your requests have been passed to our Permanent Mission in New York.
-
-Yours faithfully,
-
-Office of the Minister""",
-    },
-    "fr": {
-        "office": "Ministère des Affaires étrangères",
-        "automatic": "Réponse automatique :",
-        "re": "RE:",
-        "your_letter": "Votre lettre",
-        "wrote": "Le {day}, {name} a écrit :",
-        "acknowledgement": """Votre message est bien parvenu au ministère. Il sera transmis au service compétent.
-
-Ceci est une réponse automatique, à laquelle il est inutile de répondre.""",
-        "answer": """Madame, Monsieur,
-
-Le Ministre a pris connaissance de votre lettre avec attention et me charge de vous en remercier.
-
-Notre pays est attaché au multilatéralisme et prendra une part active à l'anniversaire des Nations Unies. Vos demandes ont été transmises à notre mission permanente à New York.
-
-Veuillez agréer, Madame, Monsieur, l'expression de ma considération distinguée.
-
-Le cabinet du Ministre""",
-    },
-    "es": {
-        "office": "Ministerio de Relaciones Exteriores",
-        "automatic": "Respuesta automática:",
-        "re": "RE:",
-        "your_letter": "Su carta",
-        "wrote": "El {day}, {name} escribió:",
-        "acknowledgement": """Su mensaje ha llegado al Ministerio y se remitirá a la unidad competente.
-
-Esta es una respuesta automática; no es necesario contestarla.""",
-        "answer": """Estimada señora, estimado señor:
-
-El Ministro ha leído su carta con atención y me encarga que se la agradezca.
-
-Nuestro país está comprometido con el multilateralismo y participará activamente en el aniversario de las Naciones Unidas. Sus peticiones se han trasladado a nuestra Misión Permanente en Nueva York.
-
-Le saluda atentamente,
-
-El gabinete del Ministro""",
-    },
-}

@@ -131,10 +131,10 @@ def confirm(person: Person, browser: Browser, *, text: str) -> None:
 PEOPLE = (
     Person("Amélie Ørsted", "amelie.orsted", "fr", "FR", "Lyon", "À Lyon, beaucoup d'entre nous y tiennent."),
     Person("Jean-Baptiste N'Guessan", "jb.nguessan", "fr", "CI", "Bouaké"),
-    Person("Aïssatou Diop", "aissatou", "fr", "SN", "Saint-Louis", "La mer monte chez nous : seuls, nous n'y pouvons rien."),
+    Person("Aïssatou Diop", "aissatou", "fr", "SN", "Saint-Louis", "Chez nous, la mer monte."),
     Person("Lotte Van den Broeck", "lotte", "fr", "BE", "Gent"),
     Person("Marc Weber", "m.weber", "fr", "LU", "Esch-sur-Alzette"),
-    Person("Zoë O’Hara", "zoe", "en", "IE", "Galway", "I teach history. My pupils ask me what the UN is for."),
+    Person("Zoë O’Hara", "zoe", "en", "IE", "Galway", "My pupils ask me what the UN is for."),
     Person("Siobhán Ní Bhriain", "siobhan", "en", "GB", "Belfast"),
     Person("प्रिया शर्मा", "priya", "en", "IN", "Pune", "Two of our wells have run dry."),
     Person("李小龍", "li.xiaolong", "en", "NZ", "Auckland"),

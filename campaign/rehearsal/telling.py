@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self._last = ""
+        self._last = self._latest = ""  # told; known
         self._at = 0.0
 
     def __call__(self, count: Count) -> None:
@@ -34,19 +34,22 @@ class Progress:
         if text == self._last:
             return
         if self.stream.isatty():
-            self.stream.write(f"\r\x1b[K{text}")
+            self._write(text, f"\r\x1b[K{text}")
         elif time.monotonic() - self._at >= QUIET_SECONDS:
-            self.stream.write(f"{text}\n")
-        else:
-            return
-        self.stream.flush()
-        self._last, self._at = text, time.monotonic()
+            self._write(text, f"{text}\n")
+        self._latest = text
 
     def end(self) -> None:
-        """Leaves the line that updates itself."""
-        if self._last and self.stream.isatty():
-            self.stream.write("\n")
-            self.stream.flush()
+        """Tells the last count, and leaves the line that updates itself."""
+        if self.stream.isatty():
+            self._write(self._last, "\n")
+        elif self._latest != self._last:
+            self._write(self._latest, f"{self._latest}\n")
+
+    def _write(self, text: str, line: str) -> None:
+        self.stream.write(line)
+        self.stream.flush()
+        self._last, self._at = text, time.monotonic()
 
 
 def progress_line(count: Count) -> str:
@@ -72,6 +75,8 @@ def summary(verdict: Verdict, seconds: float) -> str:
     ]
     if verdict.busy:
         lines.append(f"  Not settled: {verdict.busy} letters are still on their way")
+    if verdict.missing:
+        lines.append(f"  Missing:  {', '.join(verdict.missing)}")
     return "\n".join([*lines, *(f"  Not as it should be: {problem}" for problem in verdict.problems)])
 
 

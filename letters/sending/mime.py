@@ -1,22 +1,30 @@
-"""From a delivery to the bytes that travel: RFC 5322 headers, text and HTML, CRLF line ends."""
+"""From a delivery to the bytes that travel: RFC 5322 headers, text and HTML, CRLF line ends.
 
+Headers are encoded here (RFC 2047), each with `email.header`: the standard library's newer address
+headers decode what looks like an encoded word in a name, and lose or add spaces when they fold.
+"""
+
+import email.charset
 import email.policy
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
+from email.header import Header
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import format_datetime
 
-POLICY = email.policy.SMTP.clone(max_line_length=78)
+POLICY = email.policy.compat32.clone(linesep="\r\n", max_line_length=0, mangle_from_=False)
+QUOTED = email.charset.Charset("utf-8")
+QUOTED.body_encoding = email.charset.QP
 
 
 @dataclass(frozen=True)
 class Mail:
     """What a message says, and the headers that are not the same on all mail."""
 
-    sender: Address
-    recipient: Address
+    sender: str  # as `mailbox` makes it
+    recipient: str
     subject: str
     text: str
     html: str
@@ -27,9 +35,15 @@ class Mail:
     extra: tuple[tuple[str, str], ...] = ()
 
 
-def display(name: str, address: str) -> Address:
-    """A header address. Raises ValueError when the name holds line breaks or the address is none."""
-    return Address(display_name=one_line(name), addr_spec=address)
+def mailbox(name: str, address: str) -> str:
+    """A name and address as one header value (RFC 5322 §3.4), the name encoded where it must be.
+
+    Raises ValueError when the address could end its header or bring another one.
+    """
+    if any(not char.isprintable() or char in " <>," for char in address):
+        raise ValueError("Not an address that can stand in a header.")
+    clean = one_line(name)
+    return f"{_phrase(clean)} <{address}>" if clean else address
 
 
 def one_line(text: str) -> str:
@@ -43,24 +57,40 @@ def build(mail: Mail) -> bytes:
 
     Raises ValueError or UnicodeError for text that no message can carry (a lone surrogate).
     """
-    message = EmailMessage(policy=POLICY)
+    boundary = "=_" + hashlib.sha256(mail.message_id.encode()).hexdigest()[:32]
+    message = MIMEMultipart("alternative", boundary=boundary, policy=POLICY)
     message["From"] = mail.sender
     message["To"] = mail.recipient
     if mail.reply_to:
         message["Reply-To"] = mail.reply_to
-    message["Subject"] = one_line(mail.subject)
+    message["Subject"] = _unstructured("Subject", mail.subject)
     message["Date"] = format_datetime(mail.at)
     message["Message-ID"] = mail.message_id
     if mail.language:
         message["Content-Language"] = mail.language
     for name, value in mail.extra:
-        message[name] = one_line(value)
-    message.set_content(printable(mail.text), cte="quoted-printable")
-    message.add_alternative(printable(mail.html), subtype="html", cte="quoted-printable")
-    message.set_boundary("=_" + hashlib.sha256(mail.message_id.encode()).hexdigest()[:32])
-    return message.as_bytes()
+        message[name] = _unstructured(name, value)
+    for text, subtype in ((mail.text, "plain"), (mail.html, "html")):
+        message.attach(MIMEText(printable(text), subtype, QUOTED, policy=POLICY))  # type: ignore[arg-type]
+    return message.as_bytes(policy=POLICY)
 
 
 def printable(text: str) -> str:
     """Text without NUL and the other control characters that no mail program shows."""
     return "".join(char for char in text if char in "\n\t" or (char >= " " and char != "\x7f"))
+
+
+def _phrase(name: str) -> str:
+    """A display name: a quoted string where ASCII will do, else encoded words of at most 75 characters."""
+    if name.isascii() and "=?" not in name:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return Header(name, "utf-8", header_name="From").encode(linesep="\r\n")
+
+
+def _unstructured(header: str, text: str) -> str:
+    """A text header: as it is where it is short ASCII, else encoded; never more than one header."""
+    clean = one_line(text)
+    if clean.isascii() and "=?" not in clean and len(clean) <= 60:
+        return clean
+    return Header(clean, "utf-8", header_name=header).encode(linesep="\r\n")

@@ -12,7 +12,7 @@ from letters import composing, links
 from letters.models import Delivery, Letter
 from letters.rules import composing as rules
 from letters.rules import tokens
-from letters.sending.mime import Mail, build, display
+from letters.sending.mime import Mail, build, mailbox
 
 NAME_HERE, WORDS_HERE = "[ … ]", ""
 
@@ -46,8 +46,8 @@ def _letter(delivery: Delivery) -> Mail:
     form = rules.load(delivery.form.data)
     done = rules.compose(form, composing.person_of(letter, reply_address=answers))
     return Mail(
-        sender=display(letter.signer_name, f"{campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
-        recipient=display("", envelope(delivery.recipient)),
+        sender=mailbox(letter.signer_name, f"{campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
+        recipient=mailbox("", envelope(delivery.recipient)),
         reply_to=answers,
         subject=done.subject,
         text=done.text,
@@ -88,8 +88,8 @@ def _confirmation(delivery: Delivery) -> Mail:
             for ending in ("subject.txt", "txt", "html")
         )
     return Mail(
-        sender=display(title, f"{letter.campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
-        recipient=display("", envelope(delivery.recipient)),
+        sender=mailbox(title, f"{letter.campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
+        recipient=mailbox("", envelope(delivery.recipient)),
         subject=subject,
         text=text,
         html=html,

@@ -175,7 +175,9 @@ def test_after_days_of_refusal_the_letter_is_given_up_with_a_reason(campaign, re
     relay.faults = [Fault("rcpt", "451 4.7.1 never")]
     delivery = posted(running(campaign))
     rounds.send_due(5)
-    Delivery.objects.update(due_at=timezone.now(), first_tried_at=timezone.now() - timedelta(days=4, hours=13))
+    Delivery.objects.update(
+        due_at=timezone.now(), first_tried_at=timezone.now() - timedelta(days=4, hours=13)
+    )
     OfficePace.objects.update(next_at=timezone.now())
     rounds.send_due(5)
     delivery.refresh_from_db()
