@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 MAX_LENGTH = 254  # octets, RFC 5321 §4.5.3.1.3 less the angle brackets
 DOTS_FOLDED = {"gmail.com", "googlemail.com"}  # Google ignores dots in the local part
@@ -17,16 +17,7 @@ def normalise(address: str) -> str:
 
     Raises AddressError for anything RFC 5321 and RFC 6531 would not carry, line breaks included.
     """
-    if any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in address.strip(" ")):
-        raise AddressError("The address contains a control character.")
-    try:
-        found = validate_email(address.strip(" "), check_deliverability=False)
-    except EmailNotValidError as error:
-        raise AddressError(str(error)) from None
-    if len(found.normalized.encode()) > MAX_LENGTH:
-        raise AddressError("The address is too long.")
-    local, domain = found.normalized.rsplit("@", 1)
-    return f"{local}@{domain.lower()}"
+    return _spelt(_checked(address))
 
 
 def envelope(address: str) -> str:
@@ -34,8 +25,8 @@ def envelope(address: str) -> str:
 
     Raises AddressError as `normalise` does.
     """
-    local, domain = normalise(address).rsplit("@", 1)
-    return f"{local}@{_ascii(domain)}"
+    found = _checked(address)
+    return f"{found.local_part}@{found.ascii_domain.lower()}"
 
 
 def address_key(address: str) -> str:
@@ -44,13 +35,7 @@ def address_key(address: str) -> str:
     Lower case, the +tag cut off, Gmail's dots folded, the domain in ASCII. Never written to.
     Raises AddressError as `normalise` does.
     """
-    local, domain = normalise(address).rsplit("@", 1)
-    local = unicodedata.normalize("NFKC", local).lower()
-    local = local.split("+", 1)[0] or local
-    domain = _ascii(domain)
-    if domain in DOTS_FOLDED:
-        local, domain = local.replace(".", "") or local, "gmail.com"
-    return f"{local}@{domain}"
+    return _key(_checked(address))
 
 
 def mask(address: str) -> str:
@@ -61,11 +46,37 @@ def mask(address: str) -> str:
 
 def domain_of(address: str) -> str:
     """The domain in lower-case ASCII, or "" when there is none."""
-    return _ascii(address.rpartition("@")[2].lower())
-
-
-def _ascii(domain: str) -> str:
+    domain = address.rpartition("@")[2].lower()
+    if domain.isascii():
+        return domain
     try:
-        return domain.encode("idna").decode("ascii").lower() if not domain.isascii() else domain.lower()
-    except UnicodeError:
-        return domain.lower()
+        # Not Python's own codec: IDNA 2003 takes straße.de for strasse.de, which is somebody else's.
+        return validate_email(f"a@{domain}", check_deliverability=False).ascii_domain.lower()
+    except EmailNotValidError:
+        return domain
+
+
+def _checked(address: str) -> ValidatedEmail:
+    address = address.strip(" ")
+    if any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in address):
+        raise AddressError("The address contains a control character.")
+    try:
+        found = validate_email(address, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise AddressError(str(error)) from None
+    # Some letters grow when they are folded: an address whose key has no room is refused as a whole.
+    if max(len(_spelt(found).encode()), len(_key(found).encode())) > MAX_LENGTH:
+        raise AddressError("The address is too long.")
+    return found
+
+
+def _spelt(found: ValidatedEmail) -> str:
+    return f"{found.local_part}@{found.domain.lower()}"
+
+
+def _key(found: ValidatedEmail) -> str:
+    local, domain = unicodedata.normalize("NFKC", found.local_part).lower(), found.ascii_domain.lower()
+    local = local.split("+", 1)[0] or local
+    if domain in DOTS_FOLDED:
+        local, domain = local.replace(".", "") or local, "gmail.com"
+    return f"{local}@{domain}"

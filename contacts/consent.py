@@ -47,10 +47,11 @@ def suppress(
 
 def suppressed(addresses: Iterable[str], *, scope: Suppression.Scope = Suppression.Scope.ALL) -> set[str]:
     """Those of the addresses that must not be written to, in one query."""
-    by_hash = {fingerprint(address): address for address in addresses}
+    hashes = {address: fingerprint(address) for address in addresses}
     scopes = {Suppression.Scope.ALL, scope}
-    rows = Suppression.objects.filter(address_hash__in=by_hash, scope__in=scopes)
-    return {by_hash[found] for found in rows.values_list("address_hash", flat=True)}
+    rows = Suppression.objects.filter(address_hash__in=set(hashes.values()), scope__in=scopes)
+    found = set(rows.values_list("address_hash", flat=True))
+    return {address for address, hashed in hashes.items() if hashed in found}
 
 
 def fingerprint(address: str) -> str:

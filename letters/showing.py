@@ -56,7 +56,8 @@ def cards(rows: list[Campaign]) -> list[dict[str, Any]]:
     stories = Text.objects.approved().filter(campaign__in=rows, kind=Text.Kind.STORY, country=None)
     languages = [COURTESY_LANGUAGE, get_language()]
     ours_last = sorted(
-        stories.filter(language__in=languages), key=lambda text: (languages.index(text.language), text.version)
+        stories.filter(language__in=languages),
+        key=lambda text: (languages.index(text.language), text.version),
     )
     story = {text.campaign_id: text for text in ours_last}
     tallies = Tally.objects.filter(campaign__in=rows).values_list("campaign")

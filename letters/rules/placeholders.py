@@ -46,7 +46,7 @@ def parse(source: str, *, allowed: frozenset[str] = INLINE | BLOCKS) -> tuple[Pa
     Raises TextError with line and column for anything in braces that is not an allowed placeholder,
     for a block that shares its line with words, and for prepositions before a country.
     """
-    source = source.replace("\r\n", "\n").strip("\n")
+    source = source.replace("\r\n", "\n")
     _refuse_assembled(source)
     _refuse_strange(source, allowed)
     chunks = re.split(r"\n[ \t]*\n+", BLOCK_LINE.sub(r"\n\n\1\n\n", source))

@@ -15,7 +15,15 @@ from letters.sending.mime import Mail, build, mailbox, one_line
 AT = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n"), max_size=600)
-EVIL = ["a\r\nBcc: x@evil.example", "a\nBcc: x", "a\u2028Bcc: x", "a\x85Bcc: x", "=?utf-8?q?a=0ABcc:_x?=", "a\rb", "\x00"]
+EVIL = [
+    "a\r\nBcc: x@evil.example",
+    "a\nBcc: x",
+    "a\u2028Bcc: x",
+    "a\x85Bcc: x",
+    "=?utf-8?q?a=0ABcc:_x?=",
+    "a\rb",
+    "\x00",
+]
 
 
 def mail(**changes: object) -> Mail:
