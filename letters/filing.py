@@ -2,9 +2,10 @@
 
 import logging
 import time
+from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from contacts.addresses import domain_of
@@ -30,8 +31,23 @@ def file_new(seconds: float) -> int:
         if not numbers:
             break
         for number in numbers:
-            done += file_one(number)
+            done += _file_or_set_aside(number)
     return done
+
+
+def _file_or_set_aside(number: int) -> bool:
+    """One message that cannot be filed goes to the tray, and holds up no other.
+
+    Raises OperationalError when the database is away: then the message stays as it is.
+    """
+    try:
+        return file_one(number)
+    except OperationalError:
+        raise
+    except Exception:  # strangers' bytes: whatever they break, the mail is kept and the next one is read
+        log.exception("incoming mail %s cannot be filed and waits on the tray", number)
+        rows = Incoming.objects.filter(pk=number, state=Incoming.State.NEW)
+        return bool(rows.update(state=Incoming.State.TRAY, kind=reading.Kind.OTHER))
 
 
 def file_one(number: int) -> bool:
@@ -49,7 +65,8 @@ def file_one(number: int) -> bool:
             _file(row, letter, pointer, mail)
         for delivery in deliveries:
             tracking.heard(delivery, mail.kind, incoming=row, detail="; ".join(mail.reasons + mail.statuses))
-        row.kind, row.sender, row.subject = mail.kind, mail.sender[:320], mail.subject[:300]
+        row.kind = mail.kind
+        row.sender, row.subject = _storable(mail.sender[:320]), _storable(mail.subject[:300])
         row.state = _state(mail.kind, bool(filings), bool(deliveries))
         row.save(update_fields=["kind", "sender", "subject", "state"])
     return True
@@ -88,13 +105,24 @@ def undo(filing: Filing, *, user: object) -> None:
 def _read(row: Incoming) -> reading.Read:
     told = {"": None, "<>": ""}.get(row.envelope_from, row.envelope_from)
     mail = reading.read(bytes(row.raw), envelope_from=told)
-    fields = {name: value for name, value in vars(mail).items() if name not in {"kind", "reasons"}}
+    fields = {name: _storable(value) for name, value in vars(mail).items() if name not in {"kind", "reasons"}}
     Reading.objects.update_or_create(
         incoming=row,
         version=reading.VERSION,
         defaults={"kind": mail.kind, "fields": fields, "reasons": mail.reasons},
     )
     return mail
+
+
+def _storable(value: Any) -> Any:
+    """A value without what JSON in PostgreSQL refuses: NUL and lone surrogates."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _storable(one) for key, one in value.items()}
+    return value
 
 
 def _follow(pointers: list[Pointer]) -> tuple[list[Delivery], dict[Letter, Pointer]]:

@@ -73,7 +73,7 @@ def release_held() -> int:
     held = Delivery.objects.filter(state=State.HELD, reason=NO_ADDRESS, office__state="open")
     held = held.filter(office__country__enabled=True).exclude(office__email="")
     released = 0
-    for office, email in held.values_list("office", "office__email").distinct():
+    for office, email in held.order_by().values_list("office", "office__email").distinct():
         rows = Delivery.objects.filter(office=office, state=State.HELD, reason=NO_ADDRESS)
         released += rows.update(state=State.WAITING, reason="", recipient=email, due_at=in_seconds(0))
     return released

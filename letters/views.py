@@ -97,7 +97,10 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     if letter is None:
         return answer
     if request.method == "POST":
-        confirmed = signup.confirm(letter.pk)
+        try:
+            confirmed = signup.confirm(letter.pk)
+        except (signup.Gone, Letter.DoesNotExist):  # by another button, since the lines above
+            return _no_longer_here(request)
         return redirect("letters:thanks", token=links.make(Purpose.THANKS, confirmed.pk))
     context = showing.to_confirm(letter) | {
         "post_url": reverse("letters:confirm", args=[token]),
@@ -114,7 +117,10 @@ def refuse(request: HttpRequest, token: str) -> HttpResponse:
     if letter is None:
         return answer
     if request.method == "POST":
-        signup.refuse(letter.pk)
+        try:
+            signup.refuse(letter.pk)
+        except (signup.Gone, Letter.DoesNotExist):
+            return _no_longer_here(request)
         return _gone(
             request,
             _("Deleted"),
@@ -216,7 +222,7 @@ def _half_signer(typed: Any) -> signup.Signer:
         email="",
         city=values["city"],
         organisation=values["organisation"],
-        lives_in=Country.objects.filter(pk=typed.get("lives_in", "")[:2]).first(),
+        lives_in=Country.objects.filter(pk=_code(typed.get("lives_in", ""))).first(),
         reading_language=get_language(),
         consent_wording="",
     )
@@ -239,7 +245,12 @@ def _signer(data: dict[str, Any], campaign: Campaign) -> signup.Signer:
 
 
 def _office(country: str) -> Office | None:
-    return Office.objects.open().ministries().select_related("country").filter(country=country[:2]).first()
+    return Office.objects.open().ministries().select_related("country").filter(country=_code(country)).first()
+
+
+def _code(typed: str) -> str:
+    """What was typed, if it can be the code of a State; PostgreSQL takes no NUL, not even to look for it."""
+    return typed if len(typed) == 2 and typed.isascii() and typed.isalpha() else ""
 
 
 def _look_in_mailbox(request: HttpRequest, campaign: Campaign, email: str) -> HttpResponse:
@@ -264,11 +275,12 @@ def _linked(request: HttpRequest, purpose: Purpose, token: str) -> tuple[Letter 
         mine = reverse("letters:my_letters", args=[links.make(Purpose.MY_LETTERS, letter.supporter_id)])
         heading, text = _("This letter is confirmed already"), _("On your own page you see where it stands.")
         return None, _gone(request, heading, text, way_on=(mine, _("See my letters")))
-    heading, text = (
-        _("This letter is no longer here"),
-        _("It was deleted, or its time ran out. Nothing was sent."),
-    )
-    return None, _gone(request, heading, text)
+    return None, _no_longer_here(request)
+
+
+def _no_longer_here(request: HttpRequest) -> HttpResponse:
+    heading = _("This letter is no longer here")
+    return _gone(request, heading, _("It was deleted, or its time ran out. Nothing was sent."))
 
 
 def _gone(

@@ -21,6 +21,7 @@ from letters.models import Campaign, Delivery, Filing, Incoming, Letter, Reading
 
 MAIL_SECONDS = 60  # a confirmation mail takes as long at most
 LOOK_EVERY = 0.5
+STILL_SECONDS = 15.0  # nothing on its way and nothing new for so long: nothing will come any more
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Play:
         self.tell = tell
         self.problems: list[str] = []
         self._launched = threading.Event()
+        self._latest: Verdict | None = None
+        self._since = 0.0
 
     def run(self, *, until: float) -> Verdict:
         """Plays it through; gives the verdict once all is settled, or at `until` (time.monotonic)."""
@@ -56,7 +59,7 @@ class Play:
             self.problems += [
                 problem for future, person in going.items() if (problem := trouble(future, person))
             ]
-            self._look_on(lambda: self.verdict().good, until)
+            self._look_on(self._over, until)
         finally:
             self._launched.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -76,6 +79,13 @@ class Play:
         if person.late:
             self._launched.wait()
         supporters.confirm(person, browser, text=mail.text)
+
+    def _over(self) -> bool:
+        """Whether all came out right, or nothing moves any more (a letter in doubt waits for a person)."""
+        verdict = self.verdict()
+        if verdict != self._latest:
+            self._latest, self._since = verdict, time.monotonic()
+        return verdict.good or (verdict.busy == 0 and time.monotonic() - self._since > STILL_SECONDS)
 
     def _look_on(self, done: Callable[[], bool], until: float) -> None:
         """Tells how far it is, until something is done or the time is over."""

@@ -146,10 +146,11 @@ class DeliveryEvent(models.Model):
 
 
 class OfficePace(models.Model):
-    """When the next letter may go to an office; locked while a batch is claimed, survives restarts."""
+    """When letters may go to an office; locked while a batch is claimed, survives restarts."""
 
     office = models.OneToOneField(Office, models.CASCADE, primary_key=True, related_name="+")
-    next_at = models.DateTimeField(db_default=Now())
+    next_at = models.DateTimeField(db_default=Now())  # the next letter
+    tail_at = models.DateTimeField(db_default=Now())  # the last time that is promised to a letter
 
     def __str__(self) -> str:
         return str(self.office_id)

@@ -1,10 +1,12 @@
 """When to try again, when to give up, and how far apart letters to one office go. Pure."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 MINUTE, HOUR = 60.0, 3600.0
 STEPS = (1 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, 1 * HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
 GIVE_UP_AFTER = timedelta(days=4, hours=12)  # RFC 5321 §4.5.4.1: at least 4–5 days
+BURST = 5.0  # seconds of an office's idle time that may be made up for at once
 JITTER = 0.2  # of the wait: so that many do not come back together
 
 
@@ -26,7 +28,30 @@ def interval(per_hour: int) -> float:
     return HOUR / per_hour
 
 
-def slots(next_at: datetime, now: datetime, gap: float, count: int) -> list[datetime]:
-    """When each of `count` waiting letters may go, the first at `next_at` if that is still to come."""
-    start = max(next_at, now)
-    return [start + timedelta(seconds=gap * place) for place in range(count)]
+@dataclass(frozen=True)
+class Pace:
+    """An office's timetable: when its next letter may go, and the last time that is promised to one."""
+
+    next_at: datetime
+    tail_at: datetime
+    gap: float  # seconds between letters
+
+    def ready(self, now: datetime, waiting: int) -> int:
+        """How many of the waiting letters may go now: one, or what a few idle seconds have saved up."""
+        if self.next_at > now:
+            return 0
+        saved = min((now - self.next_at).total_seconds(), BURST)
+        return min(waiting, 1 + int(saved / self.gap))
+
+    def after(self, now: datetime, gone: int) -> "Pace":
+        """The timetable once so many letters have gone."""
+        if not gone:
+            return self
+        earliest = max(self.next_at, now - timedelta(seconds=BURST))
+        next_at = earliest + timedelta(seconds=self.gap * gone)
+        return Pace(next_at, max(self.tail_at, next_at - timedelta(seconds=self.gap)), self.gap)
+
+    def promised(self, now: datetime, count: int) -> list[datetime]:
+        """Times for letters that must wait, behind all that were promised before."""
+        first = max(self.next_at, now, self.tail_at + timedelta(seconds=self.gap))
+        return [first + timedelta(seconds=self.gap * place) for place in range(count)]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Case, DateTimeField, Value, When
 from django.db.models.functions import Now
 
 from letters.models import Delivery, OfficePace
@@ -40,29 +41,37 @@ def _paced(rows: list[Row]) -> list[int]:
             by_office[office].append(pk)
     if not by_office:
         return [pk for pk, _, _ in rows]
-    paces = _locked_paces(sorted(by_office))
-    later: set[int] = set()
+    later: dict[int, datetime] = {}
+    now, paces = _locked_paces(sorted(by_office))
     for office, letters in by_office.items():
-        next_at, now, gap = paces[office]
-        slots = pacing.slots(next_at, now, gap, len(letters))
-        ready = sum(slot <= now for slot in slots)
-        if ready:
-            OfficePace.objects.filter(pk=office).update(
-                next_at=pacing.slots(next_at, now, gap, ready + 1)[ready]
-            )
-        for pk, slot in zip(letters[ready:], slots[ready:], strict=True):
-            Delivery.objects.filter(pk=pk).update(due_at=slot)
-            later.add(pk)
+        ready = paces[office].ready(now, len(letters))
+        pace = paces[office].after(now, ready)
+        times = pace.promised(now, len(letters) - ready)
+        later |= dict(zip(letters[ready:], times, strict=True))
+        tail = times[-1] if times else pace.tail_at
+        OfficePace.objects.filter(pk=office).update(next_at=pace.next_at, tail_at=tail)
+    _put_off(later)
     return [pk for pk, _, _ in rows if pk not in later]
 
 
-def _locked_paces(offices: list[int]) -> dict[int, tuple[datetime, datetime, float]]:
-    """{office: (its next slot, now, seconds between letters)}, locked until the claim is committed."""
+def _put_off(later: dict[int, datetime]) -> None:
+    """Gives each delivery its time, in one statement."""
+    if later:
+        cases = [When(pk=pk, then=Value(at)) for pk, at in later.items()]
+        Delivery.objects.filter(pk__in=later).update(due_at=Case(*cases, output_field=DateTimeField()))
+
+
+def _locked_paces(offices: list[int]) -> tuple[datetime, dict[int, pacing.Pace]]:
+    """Now, by the database's clock, and {office: its timetable}, locked until the claim is committed."""
     OfficePace.objects.bulk_create([OfficePace(office_id=pk) for pk in offices], ignore_conflicts=True)
     rows = OfficePace.objects.select_for_update(of=("self",)).filter(pk__in=offices).order_by("pk")
-    values = rows.annotate(now=Now()).values_list("pk", "next_at", "now", "office__per_hour")
+    values = list(rows.annotate(now=Now()).values_list("pk", "next_at", "tail_at", "office__per_hour", "now"))
     default = _per_hour(offices)
-    return {pk: (next_at, now, pacing.interval(own or default[pk])) for pk, next_at, now, own in values}
+    paces = {
+        pk: pacing.Pace(next_at, tail_at, pacing.interval(own or default[pk]))
+        for pk, next_at, tail_at, own, _ in values
+    }
+    return values[0][-1], paces
 
 
 def _per_hour(offices: list[int]) -> dict[int, int]:

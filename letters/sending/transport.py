@@ -1,6 +1,7 @@
 """Which relay carries which kind of mail, and the connections kept to them."""
 
 import socket
+import threading
 from typing import Any
 
 from django.core.mail import InvalidMailer, mailers
@@ -16,18 +17,27 @@ MAILER = {
     Delivery.Kind.CONFIRMATION: "supporters",
     Delivery.Kind.NOTICE: "supporters",
 }
-_kept: dict[str, Connection] = {}  # of this process, by mailer; a worker process sends with one thread
+
+
+class _Kept(threading.local):
+    """The connections of one thread, by mailer: SMTP is a conversation of two."""
+
+    def __init__(self) -> None:
+        self.by_mailer: dict[str, Connection] = {}
+
+
+_kept = _Kept()
 
 
 def connection(kind: str) -> Connection:
     """The kept connection for a kind of delivery. Raises InvalidMailer when its relay may not be used."""
     alias = MAILER[Delivery.Kind(kind)]
     relay = relay_of(alias)
-    kept = _kept.get(alias)
+    kept = _kept.by_mailer.get(alias)
     if kept is None or kept.relay != relay:
         if kept is not None:
             kept.close()
-        kept = _kept[alias] = Connection(relay)
+        kept = _kept.by_mailer[alias] = Connection(relay)
     return kept
 
 
@@ -54,6 +64,6 @@ def relay_of(alias: str) -> Relay:
 
 
 def hang_up() -> None:
-    """Closes the kept connections of this process."""
-    while _kept:
-        _kept.popitem()[1].close()
+    """Closes the kept connections of this thread."""
+    while _kept.by_mailer:
+        _kept.by_mailer.popitem()[1].close()

@@ -120,10 +120,10 @@ def wait_until_sent(database, process):
     raise AssertionError("the demo ended before a letter had left")
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
-def test_stopped_it_leaves_no_process_and_no_file(folder, how, code):
+@pytest.mark.parametrize(("part", "how", "code"), [("play", signal.SIGINT, 0), ("seed", signal.SIGTERM, 143)])
+def test_stopped_it_leaves_no_process_and_no_file(folder, part, how, code):
     with demo(folder) as process:
-        children = children_once("--part=play", process)
+        children = children_once(f"--part={part}", process)
         process.send_signal(how)
         assert process.wait(60) == code
     assert still_there(children) == []
