@@ -86,11 +86,12 @@ def mailer(name: str) -> dict[str, object]:
         known = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
         raise ImproperlyConfigured(f"{name} must start with one of {known} and name a host.")
     query = parse_qs(parts.query)
-    options: dict[str, object] = {
-        "host": parts.hostname,
-        "port": parts.port or DEFAULT_PORTS[parts.scheme],
-        "timeout": int(query.get("timeout", [str(MAIL_TIMEOUT)])[0]),
-    }
+    try:
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        timeout = int(query.get("timeout", [str(MAIL_TIMEOUT)])[0])
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: port and timeout must be whole numbers: {error}") from None
+    options: dict[str, object] = {"host": parts.hostname, "port": port, "timeout": timeout}
     if parts.username:
         options |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     if parts.scheme == "smtp":

@@ -93,7 +93,9 @@ TIME_ZONE = "UTC"
 
 # Static files
 STATIC_URL = "/static/"
-STATIC_ROOT = env.text("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
+STATIC_ROOT = (
+    env.text("STATIC_ROOT", default="" if SITE_IS_LOOPBACK else str(BASE_DIR / "staticfiles")) or None
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

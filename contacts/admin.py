@@ -78,6 +78,13 @@ class OfficeAdmin(ImportMixin, ExportMixin, ModelAdmin):
     autocomplete_fields = ["country"]
     inlines = [HolderInline]
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        """Whoever may add and change offices one by one; django-import-export itself asks for nothing."""
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
 
 @admin.register(OfficeHolder)
 class OfficeHolderAdmin(ModelAdmin):

@@ -1,5 +1,8 @@
 """Imports a file of offices: all rows or none, every error with its row."""
 
+import csv
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +36,13 @@ def import_offices(path: Path, *, dry_run: bool) -> Report:
 
     Raises NotReadable for a file that is no CSV table, too large or binary, OSError when it cannot be opened.
     """
-    dataset = read_csv(path.read_bytes())
+    with path.open("rb") as file:
+        dataset, lines = read_csv(file.read(MAX_BYTES + 1))
     with transaction.atomic():
         result = OfficeResource().import_data(
             dataset, dry_run=dry_run, raise_errors=False, use_transactions=True
         )
-        report = Report(errors=list(_errors(result)))
+        report = Report(errors=list(_errors(result, lines)))
         if report.errors:
             transaction.set_rollback(True)
     totals = result.totals
@@ -46,24 +50,40 @@ def import_offices(path: Path, *, dry_run: bool) -> Report:
     return report
 
 
-def read_csv(data: bytes) -> tablib.Dataset:
-    """The table in a CSV file; comma or semicolon. Raises NotReadable."""
+def read_csv(data: bytes) -> tuple[tablib.Dataset, list[int]]:
+    """The table in a CSV file, comma or semicolon, and the line on which each row begins.
+
+    Raises NotReadable.
+    """
     if len(data) > MAX_BYTES:
-        raise NotReadable(f"The file is too large: {len(data)} bytes; at most {MAX_BYTES}.")
+        raise NotReadable(f"The file is too large: at most {MAX_BYTES} bytes.")
     if b"\x00" in data:
         raise NotReadable("The file is not text: save the table as CSV (UTF-8).")
     text = _decoded(data)
     first = text.partition("\n")[0]
     delimiter = ";" if first.count(";") > first.count(",") else ","
-    try:
-        dataset = tablib.Dataset().load(text, format="csv", delimiter=delimiter)
-    except Exception as error:  # tablib raises its own and csv's errors, of no common kind
-        raise NotReadable(f"The file cannot be read as a CSV table: {error}") from None
-    if not dataset.headers or not dataset.height:
+    rows = list(_rows(text, delimiter))
+    if len(rows) < 2:
         raise NotReadable("The file has no rows.")
-    if dataset.height > MAX_ROWS:
-        raise NotReadable(f"The file has {dataset.height} rows; at most {MAX_ROWS}.")
-    return dataset
+    if len(rows) - 1 > MAX_ROWS:
+        raise NotReadable(f"The file has {len(rows) - 1} rows; at most {MAX_ROWS}.")
+    (_, headers), *body = rows
+    for line, row in body:
+        if len(row) != len(headers):
+            raise NotReadable(f"Line {line} has {len(row)} cells, the first line {len(headers)}.")
+    return tablib.Dataset(*[row for _, row in body], headers=headers), [line for line, _ in body]
+
+
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for row in reader:
+            if row:
+                yield begins, row
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise NotReadable(f"Line {begins} cannot be read as CSV: {error}.") from None
 
 
 def _decoded(data: bytes) -> str:
@@ -75,14 +95,14 @@ def _decoded(data: bytes) -> str:
     raise NotReadable("The file's encoding is not known: save it as CSV (UTF-8).")
 
 
-def _errors(result: Result):
+def _errors(result: Result, lines: list[int]) -> Iterator[str]:
     for error in result.base_errors:
         yield str(error.error)
     for row in result.invalid_rows:
         for name, messages in row.field_specific_errors.items():
-            yield f"line {row.number + 1}, {name}: {' '.join(messages)}"
+            yield f"line {lines[row.number - 1]}, {name}: {' '.join(messages)}"
         for message in row.non_field_specific_errors:
-            yield f"line {row.number + 1}: {message}"
+            yield f"line {lines[row.number - 1]}: {message}"
     for number, errors in result.row_errors():
         for error in errors:
-            yield f"line {number + 1}: {error.error}"
+            yield f"line {lines[number - 1]}: {error.error}"

@@ -11,6 +11,7 @@ from import_export import fields, resources, widgets
 from contacts.models import Country, Office
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+QUOTED = (*FORMULA, "'")  # after an apostrophe of ours, or one that would be taken for ours
 COLUMNS = ("country", "kind", "label", "email", "source_url", "checked_on", "postal_address", "note", "state")
 
 
@@ -19,15 +20,12 @@ class SafeText(widgets.CharWidget):
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         text = super().render(value, obj, **kwargs) or ""
-        return (
-            f"'{text}"
-            if text.startswith(FORMULA) or (text.startswith("'") and text[1:2] in FORMULA)
-            else text
-        )
+        quoted = text.startswith("'") and text[1:2] in QUOTED
+        return f"'{text}" if quoted or text.startswith(FORMULA) else text
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> str:
         text = super().clean(value, row, **kwargs) or ""
-        return text[1:] if text.startswith("'") and text[1:2] in (*FORMULA, "'") else text
+        return text[1:] if text.startswith("'") and text[1:2] in QUOTED else text
 
 
 class CountryWidget(widgets.ForeignKeyWidget):
@@ -93,13 +91,20 @@ class OfficeResource(resources.ModelResource):
                 _("Unknown columns: %(names)s. Known are: %(known)s.")
                 % {"names": ", ".join(strange), "known": ", ".join(COLUMNS)}
             )
+        if len(set(headers)) < len(headers):
+            raise ValidationError(_("A column stands there twice."))
+        self.seen: set[tuple[str, str, str]] = set()
         for name in ("kind", "label"):
             if name not in headers:
                 dataset.append_col([""] * dataset.height, header=name)
 
     def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
-        """Fills in what may be left out: a ministry, without a label."""
+        """Fills in what may be left out: a ministry, without a label. Refuses a second row for one office."""
         row["kind"] = str(row.get("kind") or Office.Kind.MINISTRY).strip().lower()
         row["label"] = str(row.get("label") or "").strip()
         if "state" in row:
             row["state"] = str(row["state"] or Office.State.OPEN).strip().lower()
+        office = (str(row["country"] or "").strip().upper(), row["kind"], row["label"])
+        if office in self.seen:
+            raise ValidationError(_("An earlier row is about the same office."))
+        self.seen.add(office)

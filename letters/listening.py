@@ -42,7 +42,9 @@ class Door:
         return "250 2.1.5 ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        return await asyncio.to_thread(self._store, envelope)
+        answer = await asyncio.to_thread(self._store, envelope)
+        # LMTP answers for each recipient (RFC 2033 §4.2), SMTP once.
+        return "\r\n".join([answer] * (len(envelope.rcpt_tos) if self.name == "lmtp" else 1))
 
     def _store(self, envelope: Envelope) -> str:
         """Stores; only then may the answer be 250. Anything that is not the mail's fault is "try again"."""

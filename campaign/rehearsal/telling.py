@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from campaign.rehearsal.judging import Verdict
+from campaign.rehearsal.ministries import MINISTRIES, Behaviour
 from campaign.rehearsal.play import Count
 
 QUIET_SECONDS = 2.0  # without a terminal: no more than one line in this time
@@ -81,12 +82,22 @@ def summary(verdict: Verdict, seconds: float) -> str:
 
 
 def directions(places: Mapping[str, str]) -> str:
-    """Where to look next."""
+    """Where to look next, and whom one can write to."""
     width = max(len(name) for name in places)
-    rows = "\n".join(f"  {name:<{width}}  {place}" for name, place in places.items())
+    rows = [f"  {name:<{width}}  {place}" for name, place in places.items()]
     advice = textwrap.fill(
         "Write a letter on the campaign page with any address under .example, open the confirmation mail at "
         "the post office, and watch the ministry's answer come in. Nothing leaves this machine.",
         width=96,
     )
-    return f"\n{rows}\n\n{advice}\nCtrl-C stops everything."
+    return "\n".join(["", *rows, "", advice, "", *ministries(), "", "Ctrl-C stops everything."])
+
+
+def ministries() -> list[str]:
+    """Which ministries there are, by what they do with a letter."""
+    width = max(len(behaviour.words) for behaviour in Behaviour)
+    lines = ["Letters to these ministries are sent, to all others held, since no address of theirs is known:"]
+    for behaviour in Behaviour:
+        countries = ", ".join(country for country, one in MINISTRIES.items() if one is behaviour)
+        lines.append(f"  {behaviour.words:<{width}}  {countries}")
+    return lines

@@ -57,7 +57,7 @@ class CampaignAdmin(ModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The campaign's page, with its board above the form."""
-        campaign = Campaign.objects.filter(pk=object_id).first() if object_id.isdigit() else None
+        campaign = Campaign.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         board = _board(campaign, may_send=request.user.has_perm("letters.send_campaign")) if campaign else {}
         kwargs["extra_context"] = (kwargs.get("extra_context") or {}) | {"board": board}
         return super().change_view(request, object_id, *args, **kwargs)

@@ -72,7 +72,7 @@ class IncomingAdmin(Large):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The message as text, what was read in it, and where it is filed."""
-        row = Incoming.objects.defer("raw").filter(pk=object_id).first() if object_id.isdigit() else None
+        row = Incoming.objects.defer("raw").filter(pk=object_id).first() if object_id.isdecimal() else None
         reading = row.readings.first() if row else None
         filings = row.filings.select_related("letter__country", "letter__campaign") if row else []
         extra = {"reading": reading, "filings": filings, "may_file": _may_file(request), "incoming": row}
@@ -84,7 +84,7 @@ class IncomingAdmin(Large):
         self._check(request)
         row = get_object_or_404(Incoming.objects.defer("raw"), pk=number)
         reference = request.POST.get("reference", "").strip().upper()
-        letter = Letter.objects.filter(reference=reference).first()
+        letter = Letter.objects.filter(reference=reference).exclude(confirmed_at=None).first()
         if letter is None:
             self.message_user(
                 request, _("No letter has the reference “%(one)s”.") % {"one": reference}, messages.ERROR

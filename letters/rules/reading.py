@@ -4,19 +4,27 @@ Bounces: RFC 3464 and RFC 6522. Complaints: RFC 5965. Automatic answers: RFC 383
 the large mail systems set in its stead. What is none of these was written by a person.
 """
 
+import copy
 import email
-import email.policy
+import email.header
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.message import Message
+from email.parser import BytesHeaderParser
+from email.policy import Compat32
 from email.utils import getaddresses
 from enum import StrEnum
-from html.parser import HTMLParser
+from html import unescape
 
 VERSION = 1
 MAX_PARTS = 500
 MAX_TEXT = 200_000  # characters of visible text that are kept
 MAX_HEADER = 2_000
+MAX_RAW_HEADER = 20_000  # of a header before it is decoded
+MAX_PARAMETERS = 60  # of a Content- header
+# Charsets that only Python knows: slow on hostile input, or nobody's.
+NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
 
 
 class Kind(StrEnum):
@@ -63,10 +71,9 @@ def read(raw: bytes, *, envelope_from: str | None = None) -> Read:
     found.sender = _header(message, "from")
     found.subject = _header(message, "subject")
     found.message_id = (MESSAGE_ID.findall(_header(message, "message-id")) or [""])[0]
-    headers = [_header(message, name) for name in ADDRESS_HEADERS]
-    found.recipients = [
-        address.lower() for _, address in getaddresses([h for h in headers if h]) if "@" in address
-    ]
+    # Undecoded: what an encoded display name says is no address and must not break those beside it.
+    headers = [_printable(message[name]) for name in ADDRESS_HEADERS if message[name]]
+    found.recipients = [address.lower() for _, address in getaddresses(headers) if "@" in address]
     threads = _header(message, "in-reply-to") + " " + _header(message, "references")
     found.references = list(dict.fromkeys(MESSAGE_ID.findall(threads)))
     found.text, found.attachments = _contents(parts)
@@ -114,15 +121,14 @@ def _read_bounce(statuses: list[Message], parts: list[Message], found: Read) -> 
     """Per-recipient fields of RFC 3464 §2.3: action and status decide; delayed is not failed."""
     actions = []
     for part in statuses:
-        for block in part.get_payload() if isinstance(part.get_payload(), list) else []:
-            if not isinstance(block, Message):
-                continue
+        for block in _children(part):
             if action := _header(block, "action").lower():
                 actions.append(action)
             found.statuses += STATUS.findall(_header(block, "status"))
             address = _header(block, "final-recipient") or _header(block, "original-recipient")
             if "@" in address:
                 found.addresses.append(address.rpartition(";")[2].strip().lower())
+    found.statuses, found.addresses = _few(found.statuses), _few(found.addresses)
     found.inner_references = _inner_ids(parts)
     if actions and not any(action == "failed" for action in actions):
         delivered = all(action in {"delivered", "relayed", "expanded"} for action in actions)
@@ -158,17 +164,37 @@ def _contents(parts: list[Message]) -> tuple[str, list[dict[str, object]]]:
         if part.is_multipart() or kind.startswith("message/"):
             continue
         if name or part.get_content_disposition() == "attachment":
+            kind = _printable(kind)[:100]
             attachments.append({"name": name, "type": kind, "size": len(_payload(part))})
-        elif kind == "text/plain":
+        elif kind == "text/plain" or kind.startswith("multipart/"):  # the latter: its boundaries are broken
             plain.append(_payload_text(part))
         elif kind == "text/html":
             html.append(html_text(_payload_text(part)))
     text = "\n".join(plain).strip() or "\n".join(html).strip()
-    return text.replace("\r\n", "\n").replace("\x00", "")[:MAX_TEXT], attachments
+    text = text.replace("\r\n", "\n").replace("\x00", "")[:MAX_TEXT]
+    return text.encode(errors="replace").decode(), attachments  # UTF-7 and others can yield lone surrogates
+
+
+class _Bounded(Compat32):
+    """The library's forgiving policy, with headers as text and short enough for its slowest readers."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        data = value[:MAX_RAW_HEADER].encode(errors="surrogateescape")
+        try:
+            value = data.decode()  # RFC 6532
+        except UnicodeDecodeError:
+            value = data.decode("latin-1")
+        if name.lower().startswith("content-"):
+            value = ";".join(value.split(";", MAX_PARAMETERS)[:MAX_PARAMETERS])
+        return name, value
 
 
 def _parsed(raw: bytes) -> Message:
-    return email.message_from_bytes(raw, policy=email.policy.compat32)
+    try:
+        return email.message_from_bytes(raw, policy=_Bounded())
+    except RecursionError:  # nested thousands deep: kept as one text
+        return BytesHeaderParser(policy=_Bounded()).parsebytes(raw)
 
 
 def _walk(message: Message) -> list[Message]:
@@ -178,10 +204,17 @@ def _walk(message: Message) -> list[Message]:
     while queue and len(found) < MAX_PARTS:
         part = queue.pop(0)
         found.append(part)
-        payload = part.get_payload()
-        if isinstance(payload, list):
-            queue += [child for child in payload[:MAX_PARTS] if isinstance(child, Message)]
+        queue += _children(part)[:MAX_PARTS]
     return found
+
+
+def _children(part: Message) -> list[Message]:
+    payload = part.get_payload() if part.is_multipart() else []
+    return [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+
+
+def _few(values: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(values))[:MAX_PARTS]
 
 
 def _header(message: Message, name: str) -> str:
@@ -193,27 +226,32 @@ def _header(message: Message, name: str) -> str:
         decoded = str(email.header.make_header(email.header.decode_header(value)))
     except (ValueError, LookupError, UnicodeError, email.errors.HeaderParseError):
         decoded = str(value)
-    clean = "".join(char if char.isprintable() else " " for char in decoded)
-    return " ".join(clean.split())[:MAX_HEADER]
+    return _printable(decoded)[:MAX_HEADER]
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _payload(part: Message) -> bytes:
+    bare = copy.copy(part)
+    del bare["content-type"]  # else the library decodes by the charset that stands there, whatever it is
     try:
-        payload = part.get_payload(decode=True)
+        payload = bare.get_payload(decode=True)
     except (ValueError, LookupError, AssertionError):
         return b""
     return payload if isinstance(payload, bytes) else b""
 
 
 def _payload_text(part: Message) -> str:
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return "\n".join(f"Message-ID: {_header(p, 'message-id')}" for p in payload if isinstance(p, Message))
+    if part.is_multipart():
+        return "\n".join(f"Message-ID: {_header(child, 'message-id')}" for child in _children(part))
     data = _payload(part)
-    for charset in (str(part.get_content_charset() or "utf-8"), "utf-8", "latin-1"):
+    named = str(part.get_content_charset() or "utf-8")
+    for charset in ("utf-8" if named.replace("-", "_") in NO_CHARSETS else named, "utf-8", "latin-1"):
         try:
             return data.decode(charset)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):
             continue
     return data.decode("latin-1")
 
@@ -227,33 +265,26 @@ def _filename(part: Message) -> str:
     return clean.replace("\\", "/").rpartition("/")[2][:120]
 
 
-class _TextOnly(HTMLParser):
-    """HTML reduced to its words; nothing of it is ever shown as HTML."""
-
-    BREAKS = frozenset({"p", "br", "div", "tr", "li", "h1", "h2", "h3", "blockquote", "table"})
-    SILENT = frozenset({"script", "style", "head", "title"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.out: list[str] = []
-        self.silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.silent += tag in self.SILENT
-        if tag in self.BREAKS:
-            self.out.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.silent = max(0, self.silent - (tag in self.SILENT))
-
-    def handle_data(self, data: str) -> None:
-        if not self.silent:
-            self.out.append(" ".join(data.split()) + (" " if data[-1:].isspace() else ""))
+# Each branch takes all that it begins: linear on any input.
+SILENT = (
+    r"<!--.*?(?:-->|\Z)|<(script|style|title)\b[^>]*(?:>|\Z).*?(?:</\1\b[^>]*(?:>|\Z)|\Z)|<[!?][^>]*(?:>|\Z)"
+)
+TAG = r"""</?([a-z][a-z0-9]*)(?:=\s*"[^"]*"|=\s*'[^']*'|[^>])*+(?:>|\Z)"""
+MARKUP = re.compile(f"{SILENT}|{TAG}", re.DOTALL | re.IGNORECASE)
+BREAKS = frozenset({"p", "br", "div", "tr", "li", "h1", "h2", "h3", "blockquote", "table"})
 
 
 def html_text(html: str) -> str:
-    """The words of an HTML document, a line for each block."""
-    parser = _TextOnly()
-    parser.feed(html[:2_000_000])
-    parser.close()
-    return re.sub(r"\n\s*\n+", "\n\n", "".join(parser.out)).strip()
+    """The words of an HTML document, a line for each block; nothing of it is ever shown as HTML.
+
+    By our own pattern: the library's parser raises on some documents and takes minutes on others.
+    """
+    html, out, end = html[:2_000_000], [], 0
+    for match in MARKUP.finditer(html):
+        out.append(re.sub(r"\s+", " ", unescape(html[end : match.start()])))
+        if (match[2] or "").lower() in BREAKS:
+            out.append("\n")
+        end = match.end()
+    out.append(re.sub(r"\s+", " ", unescape(html[end:])))
+    lines = [line.strip() for line in "".join(out).split("\n")]
+    return re.sub(r"\n\n+", "\n\n", "\n".join(lines)).strip()

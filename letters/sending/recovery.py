@@ -4,24 +4,26 @@ from django.db import transaction
 
 from letters.models import Campaign, Delivery, DeliveryEvent
 from letters.querysets import in_seconds
-from letters.rules.ledger import State
+from letters.rules.ledger import Outcome, State
 from letters.sending.recording import move
 
 
 def recover() -> tuple[int, int]:
     """Settles expired leases; returns (given back, uncertain). May run at any time, anywhere.
 
-    Claimed rows had not left: they wait again. Rows being submitted may have left: they become uncertain,
-    and only where the campaign's rule says so are they sent again.
+    Claimed rows had not left: they wait again. Rows being submitted may have left: where a bounce or an
+    answer came in meanwhile, they did; the others become uncertain, and only where the campaign's rule
+    says so are they sent again.
     """
     with transaction.atomic():
         stale = Delivery.objects.abandoned().locked()
-        rows = list(stale.values_list("pk", "state", "campaign__doubt"))
-        back = [pk for pk, state, _ in rows if state == State.CLAIMED]
-        doubtful = [pk for pk, state, _ in rows if state == State.SUBMITTING]
-        resend = [
-            pk for pk, state, doubt in rows if state == State.SUBMITTING and doubt == Campaign.Doubt.RESEND
-        ]
+        rows = list(stale.values_list("pk", "state", "outcome", "campaign__doubt"))
+        back = [pk for pk, state, _, _ in rows if state == State.CLAIMED]
+        left = [(pk, outcome, doubt) for pk, state, outcome, doubt in rows if state == State.SUBMITTING]
+        known = [pk for pk, outcome, _ in left if outcome > Outcome.NONE]
+        doubtful = [pk for pk, outcome, _ in left if outcome == Outcome.NONE]
+        resend = [pk for pk, _, doubt in left if pk in doubtful and doubt == Campaign.Doubt.RESEND]
+        move(known, State.ACCEPTED, reason="its worker went silent, but news of it came in")
         move(back, State.WAITING, reason="its worker went silent before sending", claimed_by="")
         move(doubtful, State.UNCERTAIN, reason="its worker went silent while sending")
         _note(doubtful, "uncertain", "the worker's lease ran out while it was sending")

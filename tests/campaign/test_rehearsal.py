@@ -303,6 +303,12 @@ def test_progress_and_sum_are_told_in_words():
     assert "Missing:  human_reply from BE" in telling.summary(verdict, 12.3)
 
 
+def test_directions_name_every_ministry():
+    text = telling.directions({"Site": "http://127.0.0.1:8000/"})
+    assert "Site  http://127.0.0.1:8000/" in text
+    assert all(country in text for country in MINISTRIES)
+
+
 def test_answers_tell_apart():
     assert len({(answer.kind, answer.method) for _, answer in ANSWERS}) >= 7
     assert isinstance(ANSWER, Answer)

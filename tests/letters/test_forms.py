@@ -29,6 +29,7 @@ ENCODED = [
 STRANGE = ["😀" * 100, "👨‍👩‍👧‍👦" * 14, "é" * 100, "W" * 100, "Ω " * 50, "مرحبا بالعالم", "Z͑ͫ̓ͪ̂a̴l̷g̀o"]
 HEADERS = {"From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Content-Language", "MIME-Version",
            "Content-Type", "Auto-Submitted"}  # fmt: skip
+COLUMNS = [("name", "signer_name", 100), ("city", "city", 80), ("organisation", "organisation", 120)]
 TYPED = ("name", "city", "organisation", "email", "own_words", "country", "lives_in", "asks", "news")
 
 
@@ -69,32 +70,31 @@ def only_our_headers(raw):
 
 
 @pytest.mark.parametrize("field", TYPED)
-@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
-def test_a_line_break_in_any_field_brings_no_header(client, peace, field, line_break):
-    typed = INJECTION.format(line_break)
-    answer = sign(client, **{field: [typed] if field in {"asks", "news"} else typed})
-    assert answer.status_code in {200, 302}
-    if answer.status_code == 200:
-        assert f'href="#id_{field}"' in answer.content.decode()
-        assert not Letter.objects.exists()
-        return
-    assert field == "own_words"
-    confirmation, letter = map(only_our_headers, mails_of(Letter.objects.get()))
-    assert "victim" not in confirmation.as_string()
-    assert "Bcc: victim@evil.example" in letter.get_body(("plain",)).get_content()
+def test_a_line_break_in_any_field_brings_no_header(client, peace, field):
+    for line_break in BREAKS:
+        typed = INJECTION.format(line_break)
+        answer = sign(client, **{field: [typed] if field in {"asks", "news"} else typed})
+        if field == "own_words" and line_break != "\x00":
+            assert answer.status_code == 302, ascii(line_break)
+            confirmation, letter = map(only_our_headers, mails_of(Letter.objects.first()))
+            assert "victim" not in confirmation.as_string()
+            assert "Bcc: victim@evil.example" in letter.get_body(("plain",)).get_content()
+        else:
+            assert answer.status_code == 200, ascii(line_break)
+            assert f'href="#id_{field}"' in answer.content.decode()
+            assert field == "own_words" or not Letter.objects.exists()
 
 
-@pytest.mark.parametrize("field", ["name", "city", "organisation"])
 @pytest.mark.parametrize("typed", ENCODED + STRANGE)
-def test_what_looks_like_a_header_stays_a_name(client, peace, field, typed):
-    typed = typed[:80] if field == "city" else typed
-    assert sign(client, **{field: typed}).status_code == 302
-    letter = Letter.objects.get()
-    assert getattr(letter, {"name": "signer_name"}.get(field, field)) == " ".join(typed.split())
-    confirmation, sent = map(only_our_headers, mails_of(letter))
-    assert " ".join(typed.split()) in sent.get_body(("plain",)).get_content()
-    whole = confirmation.as_string() + confirmation.get_body(("plain",)).get_content()
-    assert "victim" not in whole
+def test_what_looks_like_a_header_stays_a_name(client, peace, typed):
+    for field, column, most in COLUMNS:
+        expected = " ".join(typed[:most].split())
+        assert sign(client, **{field: typed[:most]}).status_code == 302
+        letter = Letter.objects.first()
+        assert getattr(letter, column) == expected
+        confirmation, sent = map(only_our_headers, mails_of(letter))
+        assert expected in sent.get_body(("plain",)).get_content()
+        assert "victim" not in confirmation.as_string() + confirmation.get_body(("plain",)).get_content()
 
 
 @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\x85", "\u2028", " "], ids=ascii)
@@ -112,8 +112,8 @@ def test_what_turns_the_text_after_it_is_taken_out_of_names(client, peace, contr
 
 
 def test_half_a_character_is_no_error_of_ours(client, peace):
-    typed = builders.form_data()
     for field in ("name", "own_words", "city", "email", "country"):
+        typed = builders.form_data()
         body = "&".join(
             f"{key}={value}" for key, value in (typed | {"asks": "speeches"}).items() if key != field
         )

@@ -50,6 +50,26 @@ def listener(scheme: str = "smtp"):
         thread.join(10)
 
 
+def deliver(port: int, raw: str, to: str = OURS) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=10) as door:
+        door.sendmail("a@mfa.fr.example", [to], raw)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lmtp_answers_for_each_recipient():
+    """RFC 2033 §4.2: else a mail server waits for the missing answers and delivers again."""
+    with listener("lmtp") as port, smtplib.LMTP("127.0.0.1", port, timeout=10) as door:
+        door.ehlo_or_helo_if_needed()
+        door.mail("a@mfa.fr.example")
+        for name in ("x", "y", "z"):
+            door.rcpt(f"r-{name}@replies.demarche.example")
+        door.putcmd("data")
+        door.getreply()
+        door.send(RAW.encode() + b".\r\n")
+        assert [door.getreply()[0] for _ in range(3)] == [250, 250, 250]
+    assert len(Incoming.objects.get().envelope_to) == 3
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("scheme", "client"), [("smtp", smtplib.SMTP), ("lmtp", smtplib.LMTP)])
 def test_mail_for_us_is_stored_before_the_answer(scheme, client):
@@ -62,9 +82,8 @@ def test_mail_for_us_is_stored_before_the_answer(scheme, client):
 
 @pytest.mark.django_db(transaction=True)
 def test_mail_for_others_is_refused():
-    with listener() as port, smtplib.SMTP("127.0.0.1", port, timeout=10) as door:
-        with pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
-            door.sendmail("a@mfa.fr.example", ["someone@elsewhere.example"], RAW)
+    with listener() as port, pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
+        deliver(port, RAW, to="someone@elsewhere.example")
     assert caught.value.recipients["someone@elsewhere.example"][0] == 550
     assert not Incoming.objects.exists()
 
@@ -76,9 +95,8 @@ def test_when_it_cannot_be_stored_the_sender_keeps_it(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(inbound, "take_in", broken)
-    with listener() as port, smtplib.SMTP("127.0.0.1", port, timeout=10) as door:
-        with pytest.raises(smtplib.SMTPDataError) as caught:
-            door.sendmail("a@mfa.fr.example", [OURS], RAW)
+    with listener() as port, pytest.raises(smtplib.SMTPDataError) as caught:
+        deliver(port, RAW)
     assert caught.value.smtp_code == 451
 
 
@@ -87,9 +105,8 @@ def test_too_large_and_empty_mail_is_refused_for_good(settings):
     settings.INCOMING_MAX_BYTES = 2000
     with listener() as port:
         for raw, code in ((RAW + "x" * 5000, 552), ("\r\n", 554)):
-            with smtplib.SMTP("127.0.0.1", port, timeout=10) as door:
-                with pytest.raises(smtplib.SMTPException) as caught:
-                    door.sendmail("a@mfa.fr.example", [OURS], raw)
+            with pytest.raises(smtplib.SMTPException) as caught:
+                deliver(port, raw)
             assert str(code) in str(caught.value)
     assert not Incoming.objects.exists()
 
@@ -120,7 +137,8 @@ def database(tmp_path) -> dict[str, str]:
 
 
 def stored(database: dict[str, str]) -> str:
-    code = "from letters.models import Incoming; print([(r.envelope_to, r.envelope_from) for r in Incoming.objects.order_by('pk')])"
+    rows = "[(r.envelope_to, r.envelope_from) for r in Incoming.objects.order_by('pk')]"
+    code = f"from letters.models import Incoming; print({rows})"
     found = subprocess.run(
         [sys.executable, "manage.py", "shell", "-v0", "-c", code],
         env=os.environ | database, capture_output=True, text=True, check=True,
@@ -134,7 +152,8 @@ def test_the_pipe_finds_the_recipient_where_mail_servers_put_it(database):
     assert pipe(b"a: 2\n\nx", **given, SENDER="a@mfa.fr.example").returncode == 0
     assert pipe(b"a: 3\n\nx", **database, RECIPIENT="recipient@x.example").returncode == 0
     assert stored(database) == (
-        "[(['option@x.example'], ''), (['original@x.example'], 'a@mfa.fr.example'), (['recipient@x.example'], '')]"
+        "[(['option@x.example'], ''), (['original@x.example'], 'a@mfa.fr.example'), "
+        "(['recipient@x.example'], '')]"
     )
 
 

@@ -114,7 +114,11 @@ def carry_out(run: Run) -> tuple[int, Count]:
     """Run pytest once and give its exit code and what it counted. No test at all is an error."""
     with scratch_folder("tests") as folder, database_url(run, folder) as url:
         report = folder / "report.xml"
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in OURS and not name.startswith("CELERY_")
+        }
         environment = {name: value for name, value in environment.items() if not name.endswith("MAIL_URL")}
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *run.arguments]
         environment["DATABASE_URL"] = url

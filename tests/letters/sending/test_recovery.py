@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from letters import lifecycle
 from letters.models import Campaign, Delivery, DeliveryEvent
-from letters.rules.ledger import State
+from letters.rules.ledger import Outcome, State
 from letters.sending import claiming, recording, recovery
 from tests import builders
 
@@ -63,6 +63,18 @@ def test_where_the_campaign_says_so_it_is_sent_again(campaign):
     delivery.refresh_from_db()
     assert delivery.state == State.WAITING
     assert [event.what for event in delivery.events.all()] == ["uncertain", "resent"]
+
+
+@pytest.mark.parametrize("doubt", [Campaign.Doubt.HOLD, Campaign.Doubt.RESEND])
+def test_news_that_came_in_before_the_lease_ran_out_leaves_no_doubt(campaign, doubt):
+    Campaign.objects.update(doubt=doubt)
+    delivery, name = claimed(campaign)
+    recording.submitting(delivery.pk, claim=name, lease=60)
+    Delivery.objects.filter(pk=delivery.pk).update(outcome=Outcome.REPLIED)
+    silence()
+    recovery.recover()
+    delivery.refresh_from_db()
+    assert delivery.state == State.ACCEPTED
 
 
 def test_a_living_lease_is_left_alone(campaign):

@@ -1,6 +1,7 @@
 """A worker's round: what is due goes out once, what must not go stays, what fails is recorded."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
@@ -225,7 +226,7 @@ def test_the_pace_of_an_office_spreads_its_letters(campaign, relay):
         posted(campaign)
     assert rounds.send_due(5) == 1
     due = sorted(Delivery.objects.filter(state=State.WAITING).values_list("due_at", flat=True))
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(due, due[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(due)]
     assert len(due) == 4
     assert gaps == pytest.approx([60, 60, 60], abs=1)
 

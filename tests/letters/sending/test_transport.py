@@ -13,7 +13,9 @@ def configured(settings, monkeypatch, url: str) -> None:
     settings.MAILERS = {alias: environment.mailer("TEST_MAIL_URL") for alias in mailers.settings}
 
 
-@pytest.mark.parametrize("host", ["mail.example.org", "10.0.0.1", "192.0.2.1", "[2001:db8::1]", "localhost.example"])
+@pytest.mark.parametrize(
+    "host", ["mail.example.org", "10.0.0.1", "192.0.2.1", "[2001:db8::1]", "localhost.example"]
+)
 def test_the_loopback_mailer_goes_nowhere_else(settings, monkeypatch, host):
     configured(settings, monkeypatch, f"loopback://{host}:25")
     with pytest.raises(InvalidMailer):

@@ -1,0 +1,117 @@
+"""Settings from the environment: typed, and loud with the variable's name; no mail leaves by mistake."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import InvalidMailer, send_mail
+
+from campaign import environment as env
+from letters.sending.backends import LoopbackBackend, is_loopback
+
+NAME = "SOME_SETTING"
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Sets the variable under test."""
+    return lambda value: monkeypatch.setenv(NAME, value)
+
+
+@pytest.mark.parametrize("value", ["", "   "])
+def test_an_empty_variable_is_an_unset_one(given, value):
+    given(value)
+    assert env.text(NAME, "default") == "default"
+    assert env.flag(NAME, default=True) is True
+    assert env.integer(NAME, default=7) == 7
+    assert env.site_url(NAME, default="https://x.example") == "https://x.example"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("1", True), ("TRUE", True), ("yes", True), ("on", True), ("0", False), ("no", False), ("Off", False)],
+)
+def test_yes_and_no_in_their_spellings(given, value, found):
+    given(value)
+    assert env.flag(NAME, default=not found) is found
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        (lambda: env.flag(NAME, default=False), "maybe"),
+        (lambda: env.integer(NAME, default=1), "ten"),
+        (lambda: env.integer(NAME, default=1), "1.5"),
+        *((lambda: env.site_url(NAME, default=""), value) for value in (
+            "letters.example.org", "ftp://x.example", "https://", "https://x.example/path", "//x.example",
+        )),
+        *((lambda: env.database(NAME, default=""), value) for value in (
+            "mysql://x/y", "oracle://x/y", "nonsense", "nonsense://x",
+        )),
+        *((lambda: env.mailer(NAME), value) for value in (
+            "mail.example.org", "http://x.example", "smtp://", "smtp://x.example:abc", "smtp://x.example:99999",
+            "smtp://x.example?timeout=soon", "console://x",
+        )),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_names_its_variable(given, read, value):
+    given(value)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        read()
+
+
+def test_a_site_address_loses_its_last_slash(given):
+    given("https://letters.example.org/")
+    assert env.site_url(NAME, default="") == "https://letters.example.org"
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "options"),
+    [
+        (None, env.LOOPBACK_BACKEND, {"host": "127.0.0.1", "port": 1025, "timeout": 30}),
+        ("loopback://127.0.0.1:2525", env.LOOPBACK_BACKEND, {"host": "127.0.0.1", "port": 2525, "timeout": 30}),
+        (
+            "smtp://us%40er:p%3Aw@mail.example", env.SMTP_BACKEND,
+            {"host": "mail.example", "port": 587, "timeout": 30, "username": "us@er", "password": "p:w", "use_tls": True},
+        ),
+        ("smtps://mail.example", env.SMTP_BACKEND, {"host": "mail.example", "port": 465, "timeout": 30, "use_ssl": True}),
+        ("smtp+plain://relay.example:26?timeout=5", env.SMTP_BACKEND, {"host": "relay.example", "port": 26, "timeout": 5}),
+    ],
+)  # fmt: skip
+def test_a_mail_url_says_all_and_always_has_a_timeout(monkeypatch, url, backend, options):
+    monkeypatch.setenv(NAME, url) if url else monkeypatch.delenv(NAME, raising=False)
+    assert env.mailer(NAME) == {"BACKEND": backend, "OPTIONS": options}
+
+
+def test_databases_are_opened_for_several_processes(given):
+    given("sqlite:////tmp/x.sqlite3")
+    lite = env.database(NAME, default="")["OPTIONS"]
+    assert (lite["transaction_mode"], lite["timeout"]) == ("IMMEDIATE", 30)
+    assert "journal_mode=WAL" in lite["init_command"]
+    given("postgres://user:secret@db.example/demarche")
+    great = env.database(NAME, default="")
+    assert great["HOST"] == "db.example"
+    assert great["OPTIONS"]["pool"]["timeout"] > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+        ("mail.example.org", False), ("10.0.0.1", False), ("0.0.0.0", False), ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_is_this_machine(host, ours):
+    assert is_loopback(host) is ours
+    if not ours:
+        with pytest.raises(InvalidMailer, match="configure a transport"):
+            LoopbackBackend(host=host)
+
+
+def test_without_configuration_no_mail_leaves_the_machine(settings, monkeypatch):
+    for name in ("MAIL_URL", "SUPPORTERS_MAIL_URL", "LETTERS_MAIL_URL"):
+        monkeypatch.delenv(name, raising=False)
+        assert env.mailer(name)["BACKEND"] == env.LOOPBACK_BACKEND
+    strange = env.mailer("MAIL_URL") | {"OPTIONS": {"host": "mail.example.org", "timeout": 1}}
+    settings.MAILERS = {"default": strange}
+    with pytest.raises(InvalidMailer):
+        send_mail("Subject", "Text", "a@b.example", ["victim@people.example"])
