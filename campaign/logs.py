@@ -7,15 +7,18 @@ TOKEN_PATH = re.compile(r"/(confirm|refuse|thanks|my)/[^/\s]+")
 
 
 class HideTokens(logging.Filter):
-    """Cuts the token out of paths such as /fr/confirm/MQ:1x…/ in messages and their arguments."""
+    """Cuts the token out of paths such as /fr/confirm/MQ:1x…/ in messages and tracebacks."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = hidden(record.msg)
-        if isinstance(record.args, tuple):
-            record.args = tuple(hidden(value) for value in record.args)
+        try:
+            record.msg, record.args = hidden(record.getMessage()), None
+        except (TypeError, ValueError, KeyError):
+            pass  # message and arguments do not fit: logging says so itself
+        if record.exc_info:
+            record.exc_text = hidden(record.exc_text or logging.Formatter().formatException(record.exc_info))
         return True
 
 
-def hidden(value: object) -> object:
-    """Text without tokens; anything else as it is."""
-    return TOKEN_PATH.sub(r"/\1/…", value) if isinstance(value, str) else value
+def hidden(text: str) -> str:
+    """Text without tokens."""
+    return TOKEN_PATH.sub(r"/\1/…", text)

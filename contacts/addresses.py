@@ -40,8 +40,8 @@ def address_key(address: str) -> str:
 
 def mask(address: str) -> str:
     """The address for logs and lists: its first letter and its domain, a…@example.org."""
-    local, _, domain = address.rpartition("@")
-    return f"{local[:1]}…@{domain}" if domain else "…"
+    local, at, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}" if at else "…"
 
 
 def domain_of(address: str) -> str:
@@ -61,7 +61,7 @@ def _checked(address: str) -> ValidatedEmail:
     if any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in address):
         raise AddressError("The address contains a control character.")
     try:
-        found = validate_email(address, check_deliverability=False)
+        found = validate_email(address, check_deliverability=False, strict=True)
     except EmailNotValidError as error:
         raise AddressError(str(error)) from None
     # Some letters grow when they are folded: an address whose key has no room is refused as a whole.

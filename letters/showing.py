@@ -14,11 +14,10 @@ from letters import links, previewing
 from letters.composing import COURTESY_LANGUAGE, Texts, country_name, source_of
 from letters.models import Campaign, Delivery, Filing, Letter, Text
 from letters.models.campaign import Tally
-from letters.models.delivery import LABELS
 from letters.models.incoming import Reading
 from letters.querysets import total
 from letters.rules import composing as rules
-from letters.rules.ledger import STOPPABLE, State
+from letters.rules.ledger import STOPPABLE, Outcome, State
 
 
 def campaign(row: Campaign) -> dict[str, Any]:
@@ -252,9 +251,25 @@ def _steps(letter: Letter, delivery: Delivery | None, replies: list[Any]) -> lis
 def _state_label(delivery: Delivery | None) -> str:
     if delivery is None:
         return _("waits for the campaign to start sending")
-    if delivery.state == State.HELD:
-        return _("waits for a verified address of the ministry")
-    return str(LABELS[State(delivery.state)])
+    if delivery.state == State.ACCEPTED:
+        return _arrival(Outcome(delivery.outcome))
+    return {
+        State.HELD: _("waits for a verified address of the ministry"),
+        State.FAILED: _("could not be sent"),
+        State.UNCERTAIN: _("perhaps sent: we are finding out"),
+        State.CANCELLED: _("not sent: the campaign has ended"),
+        State.EXPIRED: _("not sent: the campaign has ended"),
+        State.SUPPRESSED: _("not sent: the ministry takes no more letters"),
+        State.WITHDRAWN: _("withdrawn"),
+    }.get(State(delivery.state), _("on its way to be sent"))
+
+
+def _arrival(outcome: Outcome) -> str:
+    if outcome in {Outcome.BOUNCED_SOFT, Outcome.BOUNCED_HARD}:
+        return _("sent, but it came back")
+    if outcome == Outcome.REPLIED:
+        return _("answered")
+    return _("acknowledged by the ministry") if outcome == Outcome.ACKNOWLEDGED else _("sent")
 
 
 def _asked(row: Campaign) -> QuerySet:

@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from letters import filing
 from letters.admin.ledger import Large
-from letters.models import Filing, Incoming, Letter
+from letters.models import Filing, Incoming, Letter, Reading
 
 KIND_COLOURS = {
     "human_reply": "success",
@@ -51,8 +51,8 @@ class IncomingAdmin(Large):
         return row.subject or _("(no subject)")
 
     @display(description=gettext_lazy("kind"), label=KIND_COLOURS, ordering="kind")
-    def kind_label(self, row: Incoming) -> str:
-        return row.kind or "–"
+    def kind_label(self, row: Incoming) -> tuple[str, str]:
+        return (row.kind, str(Reading.Kind(row.kind).label)) if row.kind else ("", "–")
 
     @display(description=gettext_lazy("filed under"))
     def filed_under(self, row: Incoming) -> str:

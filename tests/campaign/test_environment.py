@@ -67,15 +67,29 @@ def test_a_site_address_loses_its_last_slash(given):
     ("url", "backend", "options"),
     [
         (None, env.LOOPBACK_BACKEND, {"host": "127.0.0.1", "port": 1025, "timeout": 30}),
-        ("loopback://127.0.0.1:2525", env.LOOPBACK_BACKEND, {"host": "127.0.0.1", "port": 2525, "timeout": 30}),
         (
-            "smtp://us%40er:p%3Aw@mail.example", env.SMTP_BACKEND,
-            {"host": "mail.example", "port": 587, "timeout": 30, "username": "us@er", "password": "p:w", "use_tls": True},
+            "loopback://127.0.0.1:2525",
+            env.LOOPBACK_BACKEND,
+            {"host": "127.0.0.1", "port": 2525, "timeout": 30},
         ),
-        ("smtps://mail.example", env.SMTP_BACKEND, {"host": "mail.example", "port": 465, "timeout": 30, "use_ssl": True}),
-        ("smtp+plain://relay.example:26?timeout=5", env.SMTP_BACKEND, {"host": "relay.example", "port": 26, "timeout": 5}),
+        (
+            "smtp://us%40er:p%3Aw@mail.example",
+            env.SMTP_BACKEND,
+            {"host": "mail.example", "port": 587, "timeout": 30, "use_tls": True}
+            | {"username": "us@er", "password": "p:w"},
+        ),
+        (
+            "smtps://mail.example",
+            env.SMTP_BACKEND,
+            {"host": "mail.example", "port": 465, "timeout": 30, "use_ssl": True},
+        ),
+        (
+            "smtp+plain://relay.example:26?timeout=5",
+            env.SMTP_BACKEND,
+            {"host": "relay.example", "port": 26, "timeout": 5},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mail_url_says_all_and_always_has_a_timeout(monkeypatch, url, backend, options):
     monkeypatch.setenv(NAME, url) if url else monkeypatch.delenv(NAME, raising=False)
     assert env.mailer(NAME) == {"BACKEND": backend, "OPTIONS": options}
@@ -96,7 +110,8 @@ def test_databases_are_opened_for_several_processes(given):
     ("host", "ours"),
     [
         ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
-        ("mail.example.org", False), ("10.0.0.1", False), ("0.0.0.0", False), ("localhost.evil.example", False),
+        ("mail.example.org", False), ("10.0.0.1", False), ("0.0.0.0", False),
+        ("localhost.evil.example", False),
         ("127.0.0.1.evil.example", False), ("", False),
     ],
 )  # fmt: skip
