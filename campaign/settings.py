@@ -114,7 +114,12 @@ MAILERS = {
     "supporters": env.mailer("SUPPORTERS_MAIL_URL"),
     "letters": env.mailer("LETTERS_MAIL_URL"),
 }
-REPLY_DOMAIN = env.text("REPLY_DOMAIN", default="replies.demarche.example").lower()
+SAMPLE_DOMAIN = "replies.demarche.example"
+REPLY_DOMAIN = env.text("REPLY_DOMAIN", default=SAMPLE_DOMAIN).lower()
+_real_mail = any(row["BACKEND"] != env.LOOPBACK_BACKEND for row in MAILERS.values())
+if _real_mail and (SECRET_KEY == SAMPLE_KEY or REPLY_DOMAIN == SAMPLE_DOMAIN):
+    # With sample values bounces and links could be forged, and answers would be lost.
+    raise ImproperlyConfigured("Real mail needs SECRET_KEY and REPLY_DOMAIN.")
 INBOUND_LISTEN = env.text("INBOUND_LISTEN", default="lmtp://127.0.0.1:8024")
 DEFAULT_FROM_EMAIL = f"campaign@{REPLY_DOMAIN}"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
@@ -137,20 +142,17 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    # A ring that finds the house busy is dropped: the next one comes anyway.
-    "send what is due": {"task": "letters.send_due", "schedule": 2.0, "options": {"expires": 4}},
-    "file what came in": {"task": "letters.file_incoming", "schedule": 2.0, "options": {"expires": 4}},
-    "settle expired leases": {"task": "letters.recover", "schedule": 10.0, "options": {"expires": 20}},
-    "release held letters": {"task": "letters.release_held", "schedule": 30.0, "options": {"expires": 60}},
-    "forget unconfirmed": {
-        "task": "letters.forget_unconfirmed",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
+    # No `expires`: it would compare two machines' clocks. A ring that finds all places taken does nothing.
+    "send what is due": {"task": "letters.send_due", "schedule": 2.0},
+    "file what came in": {"task": "letters.file_incoming", "schedule": 2.0},
+    "settle expired leases": {"task": "letters.recover", "schedule": 10.0},
+    "release held letters": {"task": "letters.release_held", "schedule": 30.0},
+    "forget unconfirmed": {"task": "letters.forget_unconfirmed", "schedule": 3600.0},
 }
 
 # Sending
 SEND_BATCH = env.integer("SEND_BATCH", default=50)  # deliveries claimed at once
+SEND_PLACES = env.integer("SEND_PLACES", default=2)  # worker processes that send at the same time
 LEASE_SECONDS = env.integer("LEASE_SECONDS", default=75)  # a silent worker's rows come back after this
 
 # Security

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +13,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 from unfold.paginator import InfinitePaginator
 
+from contacts import consent
+from contacts.addresses import AddressError
+from contacts.importing import MAX_BYTES
 from contacts.models import (
     Consent,
     Country,
@@ -50,6 +54,16 @@ class HolderInline(TabularInline):
     extra = 0
 
 
+class SmallImportForm(ImportForm):
+    """Refuses a file larger than any list of offices before it is read into memory."""
+
+    def clean_import_file(self) -> Any:
+        file = self.cleaned_data["import_file"]
+        if file.size > MAX_BYTES:
+            raise ValidationError(_("The file is too large."))
+        return file
+
+
 class HasAddress(admin.SimpleListFilter):
     """Whether an office can be written to."""
 
@@ -68,9 +82,10 @@ class HasAddress(admin.SimpleListFilter):
 @admin.register(Office)
 class OfficeAdmin(ImportMixin, ExportMixin, ModelAdmin):
     resource_classes = [OfficeResource]
-    import_form_class = ImportForm
+    import_form_class = SmallImportForm
     export_form_class = ExportForm
-    formats = [CSV, XLSX]
+    import_formats = [CSV]
+    export_formats = [CSV, XLSX]
     list_display = ["country", "kind", "label", "email", "checked_on", "state"]
     list_filter = [HasAddress, "state", "kind", "country__group"]
     search_fields = ["country__name", "country__code", "email", "label"]
@@ -152,8 +167,19 @@ class SupporterAdmin(ReadOnly, ModelAdmin):
 
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnly, ModelAdmin):
-    list_display = ["masked", "scope", "reason", "created_at"]
+    list_display = ["__str__", "scope", "reason", "created_at"]
+    search_fields = ["address_hash"]
+    search_help_text = _("A whole address: it is kept as a keyed hash only.")
     list_filter = ["scope", "reason"]
     readonly_fields = ["created_at"]
     paginator = InfinitePaginator
     show_full_result_count = False
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Finds an address by its hash. What is no address finds nothing."""
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(address_hash=consent.fingerprint(search_term)), False
+        except AddressError:
+            return queryset.none(), False

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from contacts.addresses import address_key, mask
+from contacts.addresses import address_key
 from contacts.models import Consent, Supporter, Suppression
 
 
@@ -40,16 +40,23 @@ def suppress(
     Raises AddressError when the text is no address.
     """
     row, _ = Suppression.objects.get_or_create(
-        address_hash=fingerprint(address), scope=scope, defaults={"reason": reason, "masked": mask(address)}
+        address_hash=fingerprint(address), scope=scope, defaults={"reason": reason}
     )
     return row
 
 
-def suppressed(addresses: Iterable[str], *, scope: Suppression.Scope = Suppression.Scope.ALL) -> set[str]:
-    """Those of the addresses that must not be written to, in one query."""
+def suppressed(
+    addresses: Iterable[str],
+    *,
+    scope: Suppression.Scope = Suppression.Scope.ALL,
+    ignoring: Suppression.Reason | None = None,
+) -> set[str]:
+    """Those of the addresses that must not be written to, in one query; one reason may be left out."""
     hashes = {address: fingerprint(address) for address in addresses}
     scopes = {Suppression.Scope.ALL, scope}
     rows = Suppression.objects.filter(address_hash__in=set(hashes.values()), scope__in=scopes)
+    if ignoring is not None:
+        rows = rows.exclude(reason=ignoring)
     found = set(rows.values_list("address_hash", flat=True))
     return {address for address, hashed in hashes.items() if hashed in found}
 

@@ -98,6 +98,8 @@ def _decoded(data: bytes) -> str:
 def _errors(result: Result, lines: list[int]) -> Iterator[str]:
     for error in result.base_errors:
         yield str(error.error)
+    if result.base_errors:  # the table as a whole is wrong: its rows say nothing more
+        return
     for row in result.invalid_rows:
         for name, messages in row.field_specific_errors.items():
             yield f"line {lines[row.number - 1]}, {name}: {' '.join(messages)}"

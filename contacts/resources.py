@@ -79,21 +79,21 @@ class OfficeResource(resources.ModelResource):
         use_bulk = False
 
     def before_import(self, dataset: Any, **kwargs: Any) -> None:
-        """Raises ValidationError when columns are missing or strange: nothing is guessed from their order."""
+        """Raises ValueError when columns are missing or strange: nothing is guessed from their order."""
+        self.seen: set[tuple[str, str, str]] = set()
         headers = [str(header or "").strip().lower() for header in dataset.headers or []]
         dataset.headers = headers
         if missing := [
             name for name in ("country", "email", "source_url", "checked_on") if name not in headers
         ]:
-            raise ValidationError(_("Columns are missing: %(names)s.") % {"names": ", ".join(missing)})
+            raise ValueError(_("Columns are missing: %(names)s.") % {"names": ", ".join(missing)})
         if strange := [name for name in headers if name not in COLUMNS]:
-            raise ValidationError(
+            raise ValueError(
                 _("Unknown columns: %(names)s. Known are: %(known)s.")
                 % {"names": ", ".join(strange), "known": ", ".join(COLUMNS)}
             )
         if len(set(headers)) < len(headers):
-            raise ValidationError(_("A column stands there twice."))
-        self.seen: set[tuple[str, str, str]] = set()
+            raise ValueError(_("A column stands there twice."))
         for name in ("kind", "label"):
             if name not in headers:
                 dataset.append_col([""] * dataset.height, header=name)
@@ -104,7 +104,7 @@ class OfficeResource(resources.ModelResource):
         row["label"] = str(row.get("label") or "").strip()
         if "state" in row:
             row["state"] = str(row["state"] or Office.State.OPEN).strip().lower()
-        office = (str(row["country"] or "").strip().upper(), row["kind"], row["label"])
+        office = (str(row.get("country") or "").strip().upper(), row["kind"], row["label"])
         if office in self.seen:
             raise ValidationError(_("An earlier row is about the same office."))
         self.seen.add(office)

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from contacts.addresses import domain_of
@@ -13,9 +14,12 @@ from letters import tracking
 from letters.models import Delivery, Filing, Incoming, Letter, Reading
 from letters.rules import matching, reading
 from letters.rules.matching import Clue, Pointer
+from letters.tracking import Trust
 
 log = logging.getLogger(__name__)
 BATCH = 50
+TRIES = 3  # at one message; a worker killed by it counts
+AT_MOST = {Clue.BOUNCE: 5, Clue.TOKEN: 20, Clue.THREAD: 20, Clue.REFERENCE: 5}  # of one message
 ABOUT_OURS = {reading.Kind.BOUNCE_HARD, reading.Kind.BOUNCE_SOFT, reading.Kind.COMPLAINT}
 
 
@@ -40,14 +44,17 @@ def _file_or_set_aside(number: int) -> bool:
 
     Raises OperationalError when the database is away: then the message stays as it is.
     """
+    mine = Incoming.objects.filter(pk=number, state=Incoming.State.NEW)
+    mine.update(attempts=F("attempts") + 1)
+    if mine.filter(attempts__gt=TRIES).update(state=Incoming.State.TRAY, kind=reading.Kind.OTHER):
+        return True
     try:
         return file_one(number)
-    except OperationalError:
+    except (OperationalError, InterfaceError):
         raise
     except Exception:  # strangers' bytes: whatever they break, the mail is kept and the next one is read
         log.exception("incoming mail %s cannot be filed and waits on the tray", number)
-        rows = Incoming.objects.filter(pk=number, state=Incoming.State.NEW)
-        return bool(rows.update(state=Incoming.State.TRAY, kind=reading.Kind.OTHER))
+        return bool(mine.update(state=Incoming.State.TRAY, kind=reading.Kind.OTHER))
 
 
 def file_one(number: int) -> bool:
@@ -60,14 +67,16 @@ def file_one(number: int) -> bool:
         pointers = matching.pointers(
             mail, envelope_to=row.envelope_to, domain=settings.REPLY_DOMAIN, key=settings.SECRET_KEY.encode()
         )
-        deliveries, filings = _follow(pointers)
-        for letter, pointer in filings.items():
-            _file(row, letter, pointer, mail)
-        for delivery in deliveries:
-            tracking.heard(delivery, mail.kind, incoming=row, detail="; ".join(mail.reasons + mail.statuses))
+        found, filed = _follow(pointers), False
+        for delivery, pointer in found.items():
+            if delivery.letter and delivery.kind == Delivery.Kind.LETTER:
+                _file(row, delivery.letter, pointer, mail)
+                filed = True
+            detail = "; ".join(mail.reasons + mail.statuses)
+            tracking.heard(delivery, mail.kind, _trust(delivery, pointer, mail), incoming=row, detail=detail)
         row.kind = mail.kind
         row.sender, row.subject = _storable(mail.sender[:320]), _storable(mail.subject[:300])
-        row.state = _state(mail.kind, bool(filings), bool(deliveries))
+        row.state = _state(mail.kind, filed, bool(found))
         row.save(update_fields=["kind", "sender", "subject", "state"])
     return True
 
@@ -88,6 +97,7 @@ def file_by_hand(incoming: Incoming, letter: Letter, *, user: object) -> Filing:
             tracking.heard(
                 delivery,
                 reading.Kind(incoming.kind or reading.Kind.OTHER),
+                Trust.PROOF,
                 incoming=incoming,
                 detail="filed by a person",
             )
@@ -125,43 +135,55 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _follow(pointers: list[Pointer]) -> tuple[list[Delivery], dict[Letter, Pointer]]:
-    """The deliveries and letters that the surest kind of clue that leads anywhere leads to."""
-    deliveries: dict[int, Delivery] = {}
-    filings: dict[Letter, Pointer] = {}
-    for pointer in pointers:
-        if filings and pointer.clue != next(iter(filings.values())).clue:
-            break
-        for delivery in _led_to(pointer):
-            deliveries[delivery.pk] = delivery
-            if delivery.letter and delivery.kind == Delivery.Kind.LETTER:
-                filings.setdefault(delivery.letter, pointer)
-        if pointer.clue == Clue.BOUNCE and deliveries:
-            break
-    return list(deliveries.values()), filings
+def _follow(pointers: list[Pointer]) -> dict[Delivery, Pointer]:
+    """The deliveries that the surest kind of clue that leads anywhere leads to."""
+    for clue in Clue:
+        chosen = {one.value: one for one in pointers if one.clue == clue}
+        at_most = AT_MOST[clue]
+        found = _led_to(clue, list(chosen)[:at_most]) if chosen else {}
+        if clue == Clue.REFERENCE and len(found) > 1:
+            return {}  # references are public: a list of them is no answer to anybody
+        if found:
+            return {delivery: chosen[value] for delivery, value in found.items()}
+    return {}
 
 
-def _led_to(pointer: Pointer) -> list[Delivery]:
-    rows = Delivery.objects.select_related("letter", "office")
+def _led_to(clue: Clue, values: list[str]) -> dict[Delivery, str]:
+    """{delivery: the clue's value that names it}, in one query."""
+    field = {
+        Clue.BOUNCE: "pk",
+        Clue.TOKEN: "letter__reply_token",
+        Clue.THREAD: "message_id",
+        Clue.REFERENCE: "letter__reference",
+    }[clue]
+    rows = Delivery.objects.select_related("letter", "office").filter(**{f"{field}__in": values})
+    if clue in {Clue.TOKEN, Clue.REFERENCE}:
+        rows = rows.filter(kind=Delivery.Kind.LETTER)
+    return {row: str(value) for row in rows.annotate(named=F(field)) if (value := row.named) is not None}
+
+
+def _trust(delivery: Delivery, pointer: Pointer, mail: reading.Read) -> Trust:
+    """How much a message may be believed: by its address, by its thread, by its sender."""
     if pointer.clue == Clue.BOUNCE:
-        return list(rows.filter(pk=int(pointer.value)))
-    if pointer.clue == Clue.THREAD:
-        return list(rows.filter(message_id=pointer.value))
-    rows = rows.filter(kind=Delivery.Kind.LETTER)
-    if pointer.clue == Clue.TOKEN:
-        return list(rows.filter(letter__reply_token=pointer.value))
-    return list(rows.filter(letter__reference=pointer.value))
+        return Trust.PROOF
+    if pointer.clue == Clue.REFERENCE or delivery.letter is None:
+        return Trust.NONE
+    return Trust.PROOF if _is_office(mail, delivery.letter) else Trust.ANSWER
+
+
+def _is_office(mail: reading.Read, letter: Letter) -> bool:
+    sender = domain_of(mail.sender.rpartition("<")[2].rstrip("> "))
+    return bool(sender) and sender == domain_of(letter.office.email)
 
 
 def _file(row: Incoming, letter: Letter, pointer: Pointer, mail: reading.Read) -> None:
-    sender = domain_of(mail.sender.rpartition("<")[2].rstrip("> "))
     Filing.objects.get_or_create(
         incoming=row,
         letter=letter,
         defaults={
             "method": pointer.clue.value,
             "confidence": matching.CONFIDENCE[pointer.clue],
-            "verified": bool(sender) and sender == domain_of(letter.office.email),
+            "verified": _is_office(mail, letter),
             "why": pointer.where[:300],
         },
     )

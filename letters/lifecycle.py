@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from letters import outbox
 from letters.models import Ask, Campaign, Delivery, Text, Wave
@@ -12,10 +12,10 @@ from letters.rules.ledger import FINAL, STOPPABLE, State
 
 Sending = Campaign.Sending
 FROM = {
-    "launch": {Sending.DRAFT, Sending.READY},
+    "launch": {Sending.DRAFT},
     "pause": {Sending.RUNNING},
     "resume": {Sending.PAUSED},
-    "cancel": {Sending.DRAFT, Sending.READY, Sending.RUNNING, Sending.PAUSED},
+    "cancel": {Sending.DRAFT, Sending.RUNNING, Sending.PAUSED},
     "finish": {Sending.RUNNING, Sending.PAUSED},
 }
 
@@ -95,10 +95,11 @@ def cancel(campaign: Campaign, *, by: str) -> int:
     """
     with transaction.atomic():
         locked = _locked(campaign, "cancel")
-        _switch(locked, Sending.CANCELLED)
-        rows = Delivery.objects.filter(campaign=locked, kind=Delivery.Kind.LETTER, state__in=STOPPABLE)
-        return rows.update(
-            state=State.CANCELLED, reason=f"cancelled by {by}"[:300], finished_at=timezone.now()
+        _switch(locked, Sending.CANCELLED)  # and takes no more letters: see Campaign.takes_letters
+        rows = Delivery.objects.letters().filter(campaign=locked, state__in=STOPPABLE)
+        numbers = list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        return Delivery.objects.filter(pk__in=numbers).update(
+            state=State.CANCELLED, reason=f"cancelled by {by}"[:300], finished_at=Now()
         )
 
 
@@ -138,7 +139,7 @@ def missing_texts(campaign: Campaign) -> list[str]:
 
 
 def _locked(campaign: Campaign, act: str) -> Campaign:
-    locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
+    locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
     if locked.sending not in FROM[act]:
         raise Refused(f"{locked.slug} is {locked.get_sending_display()}: it cannot {act}.")
     return locked

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from contacts.addresses import domain_of
 from letters import inbound
@@ -46,6 +46,11 @@ class Door:
         # LMTP answers for each recipient (RFC 2033 §4.2), SMTP once.
         return "\r\n".join([answer] * (len(envelope.rcpt_tos) if self.name == "lmtp" else 1))
 
+    async def handle_exception(self, error: Exception) -> str:
+        """What goes wrong elsewhere in the conversation is said without its details."""
+        log.error("a conversation broke: %s", type(error).__name__)
+        return TRY_AGAIN
+
     def _store(self, envelope: Envelope) -> str:
         """Stores; only then may the answer be 250. Anything that is not the mail's fault is "try again"."""
         close_old_connections()
@@ -60,7 +65,7 @@ class Door:
             return TOO_LARGE
         except inbound.Empty:
             return EMPTY
-        except (DatabaseError, OSError) as error:
+        except Exception as error:  # whatever it is, it is not the mail's fault: its sender keeps it
             log.error("mail could not be stored, its sender keeps it: %s", type(error).__name__)
             return TRY_AGAIN
         finally:

@@ -9,7 +9,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from contacts.models import Supporter
-from letters.models import Campaign, Delivery, Letter, Wave
+from letters.models import Campaign, Delivery, Letter, OfficePace, Wave
 from letters.querysets import in_seconds
 from letters.rules.ledger import State
 
@@ -40,12 +40,13 @@ def put(
 def post(letter: Letter) -> Delivery | None:
     """Posts a confirmed letter into today's rolling wave; None when it is in the outbox already."""
     with transaction.atomic():
-        campaign = Campaign.objects.select_for_update().get(pk=letter.campaign_id)
+        campaign = Campaign.objects.select_for_update(no_key=True).get(pk=letter.campaign_id)
         unposted = Letter.objects.unposted().filter(pk=letter.pk).select_related("office__country").first()
         if unposted is None:
             return None
         wave = _rolling_wave(campaign)
         delivery = Delivery.objects.create(**_row(unposted, campaign, wave))
+        _open_timetables([delivery])
         Wave.objects.filter(pk=wave.pk).update(selected=F("selected") + 1)
         return delivery
 
@@ -64,8 +65,34 @@ def post_all(campaign: Campaign, *, launched_by: str) -> Wave | None:
     )
     for start in range(0, len(ids), BATCH):
         batch = Letter.objects.filter(pk__in=ids[start : start + BATCH]).select_related("office__country")
-        Delivery.objects.bulk_create(Delivery(**_row(letter, campaign, wave)) for letter in batch)
+        _open_timetables(
+            Delivery.objects.bulk_create(Delivery(**_row(letter, campaign, wave)) for letter in batch)
+        )
     return wave
+
+
+def post_stragglers() -> int:
+    """Posts confirmed letters of running campaigns that are not in the outbox; returns how many.
+
+    A letter confirmed while its campaign was being launched can be one. May run at any time.
+    """
+    missing = Letter.objects.unposted().filter(
+        campaign__sending=Campaign.Sending.RUNNING, round=F("campaign__round")
+    )
+    return sum(post(letter) is not None for letter in missing.order_by("pk")[:BATCH])
+
+
+def close_overdue() -> int:
+    """Ends letters that will never leave: too late, or their campaign is cancelled. May run at any time."""
+    late = Delivery.objects.overdue()
+    cancelled = late.filter(campaign__sending=Campaign.Sending.CANCELLED)
+    ended = {"finished_at": in_seconds(0)}
+    done = Delivery.objects.filter(pk__in=cancelled.values("pk")).update(
+        state=State.CANCELLED, reason="the campaign was cancelled", **ended
+    )
+    return done + Delivery.objects.filter(pk__in=late.values("pk")).update(
+        state=State.EXPIRED, reason="too late to send", **ended
+    )
 
 
 def release_held() -> int:
@@ -95,6 +122,12 @@ def _row(letter: Letter, campaign: Campaign, wave: Wave) -> dict[str, Any]:
         "state": State.WAITING if ready else State.HELD,
         "reason": "" if ready else NO_ADDRESS,
     }
+
+
+def _open_timetables(deliveries: list[Delivery]) -> None:
+    """Every office that a letter goes to has a timetable, for `claiming` to go by."""
+    offices = sorted({row.office_id for row in deliveries if row.office_id})
+    OfficePace.objects.bulk_create((OfficePace(office_id=pk) for pk in offices), ignore_conflicts=True)
 
 
 def _rolling_wave(campaign: Campaign) -> Wave:

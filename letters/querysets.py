@@ -7,7 +7,7 @@ from django.db import connection, models
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Now
 
-from letters.rules.ledger import DUE, State
+from letters.rules.ledger import DUE, STOPPABLE, State
 
 
 class TextQuerySet(models.QuerySet):
@@ -43,9 +43,17 @@ class DeliveryQuerySet(models.QuerySet):
     """Deliveries, by what may happen to them next."""
 
     def due(self) -> "DeliveryQuerySet":
-        """Waiting or deferred, their time come by the database's clock, their campaign running."""
-        allowed = ~Q(kind="letter") | Q(campaign__sending="running")
-        return self.filter(allowed, state__in=DUE, due_at__lte=Now())
+        """Waiting or deferred, their time come by the database's clock, whatever their campaign does."""
+        return self.filter(state__in=DUE, due_at__lte=Now())
+
+    def letters(self) -> "DeliveryQuerySet":
+        """Letters to offices."""
+        return self.filter(kind="letter")
+
+    def overdue(self) -> "DeliveryQuerySet":
+        """Letters that will never leave: too late by their campaign's date, or it was cancelled."""
+        late = Q(campaign__send_by__lt=Now()) | Q(campaign__sending="cancelled")
+        return self.letters().filter(late, state__in=STOPPABLE - {State.CLAIMED})
 
     def abandoned(self) -> "DeliveryQuerySet":
         """Claimed or being submitted by a worker whose lease has run out."""

@@ -28,7 +28,7 @@ def campaign(row: Campaign) -> dict[str, Any]:
     story = texts.get((Text.Kind.STORY, ""))
     signed = total(Tally.objects.filter(campaign=row), "signed")
     today = timezone.now().date()
-    is_open = row.signup == Campaign.Signup.OPEN
+    is_open = row.takes_letters(today)
     return {
         "title": story.title if story else row.slug,
         "paragraphs": story.body.split("\n\n") if story else [],
@@ -66,7 +66,7 @@ def cards(rows: list[Campaign]) -> list[dict[str, Any]]:
             "title": story[row.pk].title if row.pk in story else row.slug,
             "summary": story[row.pk].extra.get("summary", "") if row.pk in story else "",
             "signed": signed.get(row.pk, 0),
-            "open": row.signup == Campaign.Signup.OPEN,
+            "open": row.takes_letters(timezone.now().date()),
             "url": row.get_absolute_url(),
         }
         for row in rows
@@ -185,7 +185,9 @@ def letters_of(supporter: Supporter, token: str, *, read: str = "") -> dict[str,
     related = ("campaign", "office__country", "country", "text", "footer", "lives_in")
     sent = Delivery.objects.filter(kind=Delivery.Kind.LETTER).order_by("pk")
     filed = Filing.objects.filter(undone_at=None).select_related("incoming").defer("incoming__raw")
-    mine = Letter.objects.filter(supporter=supporter).select_related(*related)
+    mine = (
+        Letter.objects.filter(supporter=supporter).exclude(state=Letter.State.MERGED).select_related(*related)
+    )
     mine = list(mine.prefetch_related(Prefetch("deliveries", sent), Prefetch("filings", filed))[:100])
     waiting = Letter.objects.filter(address_key=supporter.address_key, state=Letter.State.UNCONFIRMED)
     names = CountryPhrases.objects.on(timezone.now().date(), get_language())

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -22,6 +22,7 @@ BRAKE_WINDOW = timedelta(hours=24)
 PER_WINDOW = 1  # confirmation mails to one mailbox
 PER_CAMPAIGN = 2
 PENDING_AT_MOST = 5  # unconfirmed letters kept for one mailbox; strangers can type any address
+MAY_HAVE_LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)
 SAME_WITHIN = timedelta(minutes=30)  # the same form sent twice is one letter
 
 
@@ -104,16 +105,16 @@ def sign(
     waiting. Callers answer the same in every case, so that nobody can probe addresses.
     Raises Closed, NoSuchAsk, NoText.
     """
-    if campaign.signup != Campaign.Signup.OPEN:
+    if not campaign.takes_letters(timezone.now().date()):
         raise Closed(campaign.slug)
     letter = draft(campaign, office, asks, own_words=own_words, signer=signer)
     composing.form_of(letter, today=letter.created_at.date())  # what cannot be composed is not signed
     with transaction.atomic():
-        Campaign.objects.select_for_update().get(pk=campaign.pk)  # one at a time: brakes count what is there
+        _one_at_a_time(letter.address_key)
         pending = Letter.objects.filter(address_key=letter.address_key, state=Letter.State.UNCONFIRMED)
         if twin := _same(letter, pending):
             return twin
-        if pending.count() >= PENDING_AT_MOST or consent.suppressed([signer.email]):
+        if pending.count() >= PENDING_AT_MOST or _unwelcome(letter):
             return None
         _save_numbered(letter)
         if _may_write_to(letter):
@@ -134,10 +135,14 @@ def confirm(number: int) -> Letter:
         if letter.state != Letter.State.UNCONFIRMED:
             raise Gone(letter)
         # Locked before `sending` is read: a launch at this moment sees the letter, or we see the launch.
-        campaign = Campaign.objects.select_for_update().get(pk=letter.campaign_id)
+        campaign = Campaign.objects.select_for_update(no_key=True).get(pk=letter.campaign_id)
+        if campaign.sending in {Campaign.Sending.FINISHED, Campaign.Sending.CANCELLED}:
+            raise Closed(campaign.slug)
         supporter = _supporter(letter)
+        _record_consent(letter, supporter)
         if earlier := _earlier(letter, supporter):
-            letter.delete()
+            letter.supporter, letter.state = supporter, Letter.State.MERGED
+            letter.save(update_fields=["supporter", "state"])
             return earlier
         tally, _ = Tally.objects.select_for_update().get_or_create(
             campaign=letter.campaign, country=letter.country
@@ -146,7 +151,6 @@ def confirm(number: int) -> Letter:
         letter.supporter, letter.state = supporter, Letter.State.CONFIRMED
         letter.number, letter.confirmed_at = tally.signed + 1, timezone.now()
         letter.save(update_fields=["supporter", "state", "number", "confirmed_at"])
-        _record_consent(letter, supporter)
         if campaign.sending == Campaign.Sending.RUNNING:
             outbox.post(letter)
     return letter
@@ -166,8 +170,10 @@ def refuse(number: int) -> Letter:
         consent.suppress(letter.signer_email, reason=Suppression.Reason.NOT_ME)
         _stop(letter, State.SUPPRESSED, "said: not me")
         letter.state = Letter.State.REFUSED
-        letter.signer_name = letter.signer_email = letter.city = letter.organisation = letter.own_words = ""
-        letter.address_key, letter.news = "", {}
+        for name in ("signer_name", "signer_email", "address_key", "city", "organisation", "own_words"):
+            setattr(letter, name, "")
+        letter.consent_wording, letter.news, letter.lives_in = "", {}, None
+        letter.include_email = letter.show_name = False
         letter.save()
         letter.deliveries.update(recipient="")
     return letter
@@ -185,13 +191,11 @@ def withdraw(number: int) -> Letter:
         if letter.state != Letter.State.CONFIRMED:
             raise Gone(letter)
         _stop(letter, State.WITHDRAWN, "withdrawn by its sender")
-        if letter.deliveries.filter(kind=Delivery.Kind.LETTER).exclude(state=State.WITHDRAWN).exists():
+        if letter.deliveries.filter(kind=Delivery.Kind.LETTER, state__in=MAY_HAVE_LEFT).exists():
             raise AlreadySent(letter.reference)
         letter.state = Letter.State.WITHDRAWN
         letter.save(update_fields=["state"])
-        consent.withdraw(
-            letter.supporter, letter.purpose, wording=letter.consent_wording, language=letter.reading_language
-        )
+        _withdraw_consent(letter)
         Tally.objects.filter(campaign=letter.campaign_id, country=letter.country_id).update(
             signed=F("signed") - 1
         )
@@ -199,16 +203,41 @@ def withdraw(number: int) -> Letter:
 
 
 def forget_unconfirmed() -> int:
-    """Deletes letters that nobody confirmed within seven days, with their mails; returns how many."""
-    old = Letter.objects.filter(state=Letter.State.UNCONFIRMED, created_at__lt=timezone.now() - FORGET_AFTER)
-    ids = list(old.values_list("pk", flat=True)[:5000])
+    """Deletes letters that nobody confirmed within seven days, with their mails; returns how many.
+
+    Refused ones go too. Locked first, so that one that is being confirmed at this moment stays.
+    """
+    forgettable = [Letter.State.UNCONFIRMED, Letter.State.REFUSED]
+    old = Letter.objects.filter(state__in=forgettable, created_at__lt=timezone.now() - FORGET_AFTER)
     with transaction.atomic():
-        Delivery.objects.filter(letter__in=ids, letter__state=Letter.State.UNCONFIRMED).delete()
-        return (
-            Letter.objects.filter(pk__in=ids, state=Letter.State.UNCONFIRMED)
-            .delete()[1]
-            .get("letters.Letter", 0)
-        )
+        locked = old.exclude(filings__isnull=False).select_for_update(of=("self",))
+        ids = list(locked.order_by("pk").values_list("pk", flat=True)[:5000])
+        Delivery.objects.filter(letter__in=ids).delete()
+        return Letter.objects.filter(pk__in=ids).delete()[1].get("letters.Letter", 0)
+
+
+def _one_at_a_time(key: str) -> None:
+    """Sign-ups for one mailbox wait for each other, so that the brakes count what is there.
+
+    SQLite lets one writer in at a time anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+
+def _unwelcome(letter: Letter) -> bool:
+    """Whether nothing may be sent to the address: it asked for that, or it is a ministry's own."""
+    is_office = Office.objects.filter(address_key=letter.address_key).exists()
+    return is_office or bool(consent.suppressed([letter.signer_email]))
+
+
+def _withdraw_consent(letter: Letter) -> None:
+    """Takes the consent back, unless another letter of the supporter in this campaign rests on it."""
+    others = Letter.objects.confirmed().filter(supporter=letter.supporter, campaign=letter.campaign_id)
+    if letter.supporter and not others.exclude(pk=letter.pk).exists():
+        wording, language = letter.consent_wording, letter.reading_language
+        consent.withdraw(letter.supporter, letter.purpose, wording=wording, language=language)
 
 
 def _same(letter: Letter, pending: "Letter.objects") -> Letter | None:
@@ -263,10 +292,7 @@ def _earlier(letter: Letter, supporter: Supporter) -> Letter | None:
     same = Letter.objects.filter(
         campaign=letter.campaign, round=letter.round, supporter=supporter, office=letter.office
     )
-    earlier = same.exclude(state=Letter.State.WITHDRAWN).first()
-    if earlier:
-        Delivery.objects.filter(letter=letter).update(letter=earlier)
-    return earlier
+    return same.filter(state=Letter.State.CONFIRMED).first()
 
 
 def _record_consent(letter: Letter, supporter: Supporter) -> None:

@@ -1,38 +1,47 @@
 """Thin doors for Celery. Tasks take nothing, may run twice, anywhere, at any time."""
 
 from celery import shared_task
+from django.conf import settings
+from django.core.management import call_command
 
 from letters import filing, outbox, signup
-from letters.sending import recovery, rounds
+from letters.sending import recovery, rounds, shifts
 
 ROUND_SECONDS = 10.0  # short: a worker process serves every task in turn
 
 
 @shared_task(name="letters.send_due")
 def send_due() -> None:
-    """Sends what is due."""
-    rounds.send_due(ROUND_SECONDS)
+    """Sends what is due, in so many places at once as there are."""
+    with shifts.shift("sending", places=settings.SEND_PLACES, seconds=settings.LEASE_SECONDS) as mine:
+        if mine:
+            rounds.send_due(ROUND_SECONDS)
 
 
 @shared_task(name="letters.recover")
 def recover() -> None:
-    """Settles the rows of workers that went silent."""
+    """Settles the rows of workers that went silent, and ends letters that can no longer leave."""
     recovery.recover()
+    outbox.close_overdue()
 
 
 @shared_task(name="letters.release_held")
 def release_held() -> None:
-    """Lets go letters whose office has an address now."""
+    """Lets go letters whose office has an address now, and any that were confirmed during a launch."""
     outbox.release_held()
+    outbox.post_stragglers()
 
 
 @shared_task(name="letters.file_incoming")
 def file_incoming() -> None:
-    """Reads and files what came in."""
-    filing.file_new(ROUND_SECONDS)
+    """Reads and files what came in, in one place at a time."""
+    with shifts.shift("filing", places=1, seconds=settings.LEASE_SECONDS) as mine:
+        if mine:
+            filing.file_new(ROUND_SECONDS)
 
 
 @shared_task(name="letters.forget_unconfirmed")
 def forget_unconfirmed() -> None:
-    """Forgets letters that nobody confirmed."""
+    """Forgets letters that nobody confirmed, and sessions that ended."""
     signup.forget_unconfirmed()
+    call_command("clearsessions")

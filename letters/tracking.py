@@ -1,5 +1,7 @@
 """News of a delivery after it left: outcomes move forward by rank, doubts are settled."""
 
+from enum import IntEnum
+
 from letters.models import Delivery, DeliveryEvent, Incoming
 from letters.rules.ledger import Outcome, State
 from letters.rules.reading import Kind
@@ -14,10 +16,29 @@ OUTCOME = {
 }
 
 
-def heard(delivery: Delivery, kind: Kind, *, incoming: Incoming, detail: str) -> None:
-    """A message about a delivery, or answering it, came in. May be told twice, in any order."""
+LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)  # it may have arrived
+
+
+class Trust(IntEnum):
+    """How much may be believed of what a message says about a delivery."""
+
+    NONE = 0  # anybody can write that: a quoted reference
+    ANSWER = 1  # its writer knows the reply address or our Message-ID: may have answered
+    PROOF = 2  # it came to the signed bounce address, or from the office itself, or a person says so
+
+
+def heard(delivery: Delivery, kind: Kind, trust: Trust, *, incoming: Incoming, detail: str) -> None:
+    """A message about a delivery, or answering it, came in. May be told twice, in any order.
+
+    Bounces and complaints count with proof only; answers change no letter that has not left, and settle a
+    doubt with proof only.
+    """
     outcome = OUTCOME.get(kind)
-    if outcome is None:
+    needed = Trust.ANSWER if kind in {Kind.AUTO_REPLY, Kind.HUMAN_REPLY} else Trust.PROOF
+    delivery.refresh_from_db(fields=["state"])
+    if delivery.state in (State.SUBMITTING, State.UNCERTAIN):
+        needed = Trust.PROOF
+    if outcome is None or trust < needed or delivery.state not in LEFT:
         return
     _, new = DeliveryEvent.objects.get_or_create(
         event_id=f"incoming:{incoming.pk}:{delivery.pk}:{kind}",

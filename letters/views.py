@@ -21,6 +21,7 @@ from letters.links import Purpose
 from letters.models import Campaign, Letter
 
 View = Callable[..., HttpResponse]
+TYPED = "typed_address"  # a cookie for the next page only: nothing of it is stored here
 
 
 def secret_page(view: View) -> View:
@@ -46,8 +47,8 @@ def secret_page(view: View) -> View:
 def write(request: HttpRequest, slug: str) -> HttpResponse:
     """The one page on which a letter is written; POST shows it (action=preview) or signs it."""
     campaign = get_object_or_404(Campaign, slug=slug)
-    if campaign.signup != Campaign.Signup.OPEN:
-        return render(request, "letters/closed.html", {"campaign": showing.campaign(campaign)}, status=410)
+    if not campaign.takes_letters(timezone.now().date()):
+        return _closed(request, campaign)
     form = _form(request, campaign)
     if request.method != "POST":
         return _write_page(request, campaign, form)
@@ -72,7 +73,7 @@ def write(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """The letter of a half-filled form, for the live preview. Stores nothing."""
-    campaign = get_object_or_404(Campaign, slug=slug, signup=Campaign.Signup.OPEN)
+    campaign = get_object_or_404(Campaign, slug=slug)
     return render(request, "letters/_preview.html", _previews(campaign, request.POST))
 
 
@@ -83,7 +84,7 @@ def check_mail(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
     context = {
         "campaign": showing.campaign(campaign),
-        "email": request.session.get("letters_email", ""),
+        "email": request.get_signed_cookie(TYPED, "", max_age=600),
         "from_address": f"{campaign.from_localpart}@{settings.REPLY_DOMAIN}",
     }
     return render(request, "letters/check_mail.html", context)
@@ -101,6 +102,8 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
             confirmed = signup.confirm(letter.pk)
         except (signup.Gone, Letter.DoesNotExist):  # by another button, since the lines above
             return _no_longer_here(request)
+        except signup.Closed:
+            return _closed(request, letter.campaign)
         return redirect("letters:thanks", token=links.make(Purpose.THANKS, confirmed.pk))
     context = showing.to_confirm(letter) | {
         "post_url": reverse("letters:confirm", args=[token]),
@@ -254,8 +257,11 @@ def _code(typed: str) -> str:
 
 
 def _look_in_mailbox(request: HttpRequest, campaign: Campaign, email: str) -> HttpResponse:
-    request.session["letters_email"] = email[:254]
-    return redirect("letters:check_mail", slug=campaign.slug)
+    answer = redirect("letters:check_mail", slug=campaign.slug)
+    answer.set_signed_cookie(
+        TYPED, email[:254], max_age=600, httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE
+    )
+    return answer
 
 
 def _read(purpose: Purpose, token: str) -> int:
@@ -276,6 +282,10 @@ def _linked(request: HttpRequest, purpose: Purpose, token: str) -> tuple[Letter 
         heading, text = _("This letter is confirmed already"), _("On your own page you see where it stands.")
         return None, _gone(request, heading, text, way_on=(mine, _("See my letters")))
     return None, _no_longer_here(request)
+
+
+def _closed(request: HttpRequest, campaign: Campaign) -> HttpResponse:
+    return render(request, "letters/closed.html", {"campaign": showing.campaign(campaign)}, status=410)
 
 
 def _no_longer_here(request: HttpRequest) -> HttpResponse:

@@ -40,9 +40,9 @@ def sow_campaigns(today: date) -> Campaign:
     for text in [*original.texts.all(), *copy.texts.all()]:
         for actor in ACTORS:
             approve(text, rehearsal=actor)
-    copy.signup, copy.sending = Campaign.Signup.OPEN, Campaign.Sending.READY
+    copy.signup = Campaign.Signup.OPEN
     copy.per_office_hour = PER_OFFICE_HOUR
-    copy.save(update_fields=["signup", "sending", "per_office_hour"])
+    copy.save(update_fields=["signup", "per_office_hour"])
     return copy
 
 

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -42,7 +43,11 @@ class Office(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.OPEN)
     note = models.TextField(_("note"), blank=True)
     per_hour = models.PositiveIntegerField(
-        _("letters an hour"), null=True, blank=True, help_text=_("at most; empty: as the campaign says")
+        _("letters an hour"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("at most; empty: as the campaign says"),
     )
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 

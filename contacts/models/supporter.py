@@ -86,7 +86,6 @@ class Suppression(models.Model):
         NOT_ME = "not_me", _("said: this was not me")
 
     address_hash = models.CharField(max_length=64, editable=False)
-    masked = models.CharField(_("address, masked"), max_length=254)
     scope = models.CharField(_("scope"), max_length=8, choices=Scope, default=Scope.ALL)
     reason = models.CharField(_("reason"), max_length=12, choices=Reason)
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
@@ -98,4 +97,4 @@ class Suppression(models.Model):
         constraints = [models.UniqueConstraint(fields=["address_hash", "scope"], name="suppressed_once")]
 
     def __str__(self) -> str:
-        return self.masked
+        return self.address_hash[:12]

@@ -43,9 +43,14 @@ class CampaignAdmin(ModelAdmin):
     list_display = ["slug", "signup", "sending", "opens_on", "closes_on", "rehearsal"]
     list_filter = ["signup", "sending"]
     search_fields = ["slug"]
-    readonly_fields = ["sending"]
     inlines = [OrganiserInline, AskInline]
     change_form_before_template = "admin/letters/campaign_board.html"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
+        """Addresses and references are made of the key; what decides on sending is for those who may send."""
+        fixed = ["slug", "reference_prefix"] if obj else []
+        may_send = request.user.has_perm("letters.send_campaign")
+        return ["sending", *fixed, *([] if may_send else ["send_by", "doubt", "per_office_hour"])]
 
     def get_urls(self) -> list[URLPattern]:
         act = path(

@@ -1,4 +1,5 @@
 from letters.models.campaign import Ask, Campaign, Organiser, Tally, Wave
+from letters.models.clock import Shift
 from letters.models.delivery import Delivery, DeliveryEvent, Form, OfficePace
 from letters.models.incoming import Filing, Incoming, Reading
 from letters.models.letter import Letter
@@ -16,6 +17,7 @@ __all__ = [
     "OfficePace",
     "Organiser",
     "Reading",
+    "Shift",
     "Tally",
     "Text",
     "TextApproval",

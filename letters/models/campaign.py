@@ -1,5 +1,7 @@
 """Campaigns, their asks, their organisers, and the waves in which letters are let go."""
 
+from datetime import date
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -28,7 +30,6 @@ class Campaign(models.Model):
 
     class Sending(models.TextChoices):
         DRAFT = "draft", _("draft")
-        READY = "ready", _("ready")
         RUNNING = "running", _("running")
         PAUSED = "paused", _("paused")
         FINISHED = "finished", _("finished")
@@ -74,6 +75,11 @@ class Campaign(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def takes_letters(self, today: date) -> bool:
+        """Whether people can sign up: open, within its days, and sending has not ended."""
+        ended = self.sending in {self.Sending.FINISHED, self.Sending.CANCELLED}
+        return self.signup == self.Signup.OPEN and not ended and self.opens_on <= today <= self.closes_on
 
     @property
     def from_localpart(self) -> str:

@@ -110,8 +110,13 @@ class Delivery(models.Model):
         indexes = [
             models.Index(
                 fields=["lane", "due_at"],
-                name="deliveries_due",
-                condition=models.Q(state__in=["waiting", "deferred"]),
+                name="mails_due",
+                condition=models.Q(state__in=["waiting", "deferred"]) & ~models.Q(kind="letter"),
+            ),
+            models.Index(
+                fields=["office", "campaign", "due_at"],
+                name="letters_due",
+                condition=models.Q(state__in=["waiting", "deferred"], kind="letter"),
             ),
             models.Index(
                 fields=["lease_until"],
@@ -146,11 +151,10 @@ class DeliveryEvent(models.Model):
 
 
 class OfficePace(models.Model):
-    """When letters may go to an office; locked while a batch is claimed, survives restarts."""
+    """When the next letter may go to an office; locked while a batch is claimed, survives restarts."""
 
     office = models.OneToOneField(Office, models.CASCADE, primary_key=True, related_name="+")
-    next_at = models.DateTimeField(db_default=Now())  # the next letter
-    tail_at = models.DateTimeField(db_default=Now())  # the last time that is promised to a letter
+    next_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return str(self.office_id)

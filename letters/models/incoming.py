@@ -26,6 +26,7 @@ class Incoming(models.Model):
     envelope_to = models.JSONField(_("envelope recipients"), default=list, editable=False)
     received_at = models.DateTimeField(_("received"), db_default=Now(), editable=False)
     state = models.CharField(_("state"), max_length=6, choices=State, default=State.NEW)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)  # at reading it
     kind = models.CharField(_("kind"), max_length=12, blank=True, editable=False)  # of the latest reading
     sender = models.CharField(_("from"), max_length=320, blank=True, editable=False)
     subject = models.CharField(_("subject"), max_length=300, blank=True, editable=False)

@@ -18,6 +18,7 @@ class Letter(models.Model):
         CONFIRMED = "confirmed", _("confirmed")
         WITHDRAWN = "withdrawn", _("withdrawn")
         REFUSED = "refused", _("not confirmed: said “not me”")
+        MERGED = "merged", _("the same person had written there before")
         ERASED = "erased", _("erased")
 
     campaign = models.ForeignKey(Campaign, models.PROTECT, related_name="letters", verbose_name=_("campaign"))
@@ -65,7 +66,7 @@ class Letter(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "round", "supporter", "office"],
-                condition=~models.Q(state="withdrawn"),
+                condition=~models.Q(state__in=["withdrawn", "merged"]),
                 name="one_letter_a_supporter_and_office",
             ),
         ]
@@ -73,6 +74,11 @@ class Letter(models.Model):
             models.Index(fields=["campaign", "country", "state"], name="letters_of_a_country"),
             models.Index(fields=["address_key", "created_at"], name="letters_of_an_address"),
             models.Index(fields=["state", "created_at"], name="letters_by_age"),
+            models.Index(
+                fields=["campaign", "-id"],
+                name="signers_shown",
+                condition=models.Q(show_name=True, state="confirmed"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,10 +8,10 @@ from letters.rules.reading import Read
 
 
 class Clue(StrEnum):
-    """How a message points at a letter."""
+    """How a message points at a letter, surest first."""
 
-    TOKEN = "token"  # noqa: S105  a method's name
     BOUNCE = "bounce"
+    TOKEN = "token"  # noqa: S105  a method's name
     THREAD = "thread"
     REFERENCE = "reference"
 
@@ -48,5 +48,4 @@ def pointers(mail: Read, *, envelope_to: list[str], domain: str, key: bytes) -> 
         found.append(Pointer(Clue.THREAD, message_id, "the attached message is ours"))
     for reference in tokens.references_in(f"{mail.subject}\n{mail.text}"):
         found.append(Pointer(Clue.REFERENCE, reference, f"it quotes {reference}"))
-    order = {Clue.BOUNCE: 0, Clue.TOKEN: 1, Clue.THREAD: 2, Clue.REFERENCE: 3}
-    return sorted(dict.fromkeys(found), key=lambda pointer: order[pointer.clue])
+    return sorted(dict.fromkeys(found), key=lambda pointer: list(Clue).index(pointer.clue))

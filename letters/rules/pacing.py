@@ -30,28 +30,19 @@ def interval(per_hour: int) -> float:
 
 @dataclass(frozen=True)
 class Pace:
-    """An office's timetable: when its next letter may go, and the last time that is promised to one."""
+    """An office's timetable: when its next letter may go, and the seconds between two."""
 
     next_at: datetime
-    tail_at: datetime
-    gap: float  # seconds between letters
+    gap: float
 
-    def ready(self, now: datetime, waiting: int) -> int:
-        """How many of the waiting letters may go now: one, or what a few idle seconds have saved up."""
+    def ready(self, now: datetime) -> int:
+        """How many letters may go now: none, one, or what a few idle seconds have saved up."""
         if self.next_at > now:
             return 0
         saved = min((now - self.next_at).total_seconds(), BURST)
-        return min(waiting, 1 + int(saved / self.gap))
+        return 1 + int(saved / self.gap)
 
-    def after(self, now: datetime, gone: int) -> "Pace":
-        """The timetable once so many letters have gone."""
-        if not gone:
-            return self
+    def after(self, now: datetime, gone: int) -> datetime:
+        """When the next letter may go once so many have gone."""
         earliest = max(self.next_at, now - timedelta(seconds=BURST))
-        next_at = earliest + timedelta(seconds=self.gap * gone)
-        return Pace(next_at, max(self.tail_at, next_at - timedelta(seconds=self.gap)), self.gap)
-
-    def promised(self, now: datetime, count: int) -> list[datetime]:
-        """Times for letters that must wait, behind all that were promised before."""
-        first = max(self.next_at, now, self.tail_at + timedelta(seconds=self.gap))
-        return [first + timedelta(seconds=self.gap * place) for place in range(count)]
+        return earliest + timedelta(seconds=self.gap * gone) if gone else self.next_at

@@ -14,7 +14,7 @@ INLINE = frozenset(
     }
 )  # fmt: skip
 BLOCKS = frozenset({"addressee", "salutation", "asks", "own_words", "closing", "signature"})
-SLOT = re.compile(r"\{\{\s*([a-z_.]+)\s*\}\}")
+SLOT = re.compile(r"(?<!\{)\{\{\s*([a-z_.]+)\s*\}\}(?!\})")
 BLOCK_LINE = re.compile(rf"^[ \t]*(\{{\{{\s*(?:{'|'.join(sorted(BLOCKS))})\s*\}}\}})[ \t]*$", re.MULTILINE)
 SUSPECT = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 # "de {{ country.name }}" reads "de les États-Unis" for some State: finished phrases stand for that.

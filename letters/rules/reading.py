@@ -15,7 +15,8 @@ from email.parser import BytesHeaderParser
 from email.policy import Compat32
 from email.utils import getaddresses
 from enum import StrEnum
-from html import unescape
+
+from letters.rules.plaintext import html_text
 
 VERSION = 1
 MAX_PARTS = 500
@@ -263,28 +264,3 @@ def _filename(part: Message) -> str:
         return ""
     clean = "".join(char if char.isprintable() else "_" for char in str(name or ""))
     return clean.replace("\\", "/").rpartition("/")[2][:120]
-
-
-# Each branch takes all that it begins: linear on any input.
-SILENT = (
-    r"<!--.*?(?:-->|\Z)|<(script|style|title)\b[^>]*(?:>|\Z).*?(?:</\1\b[^>]*(?:>|\Z)|\Z)|<[!?][^>]*(?:>|\Z)"
-)
-TAG = r"""</?([a-z][a-z0-9]*)(?:=\s*"[^"]*"|=\s*'[^']*'|[^>])*+(?:>|\Z)"""
-MARKUP = re.compile(f"{SILENT}|{TAG}", re.DOTALL | re.IGNORECASE)
-BREAKS = frozenset({"p", "br", "div", "tr", "li", "h1", "h2", "h3", "blockquote", "table"})
-
-
-def html_text(html: str) -> str:
-    """The words of an HTML document, a line for each block; nothing of it is ever shown as HTML.
-
-    By our own pattern: the library's parser raises on some documents and takes minutes on others.
-    """
-    html, out, end = html[:2_000_000], [], 0
-    for match in MARKUP.finditer(html):
-        out.append(re.sub(r"\s+", " ", unescape(html[end : match.start()])))
-        if (match[2] or "").lower() in BREAKS:
-            out.append("\n")
-        end = match.end()
-    out.append(re.sub(r"\s+", " ", unescape(html[end:])))
-    lines = [line.strip() for line in "".join(out).split("\n")]
-    return re.sub(r"\n\n+", "\n\n", "\n".join(lines)).strip()

@@ -1,84 +1,68 @@
-"""Claims due deliveries for one worker: one conditional update, by the database's clock."""
+"""Claims due deliveries for one worker: one conditional update, by the database's clock.
+
+Mail to supporters goes first. Letters are chosen office by office: only offices whose time has come are
+looked at, so that a long queue for one ministry holds up nobody, and a change of pace counts at once.
+"""
 
 import secrets
-from collections import defaultdict
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Case, DateTimeField, Value, When
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from letters.models import Delivery, OfficePace
-from letters.querysets import in_seconds
-from letters.rules import pacing
+from letters.models import Campaign, Delivery, OfficePace
+from letters.querysets import DeliveryQuerySet, in_seconds
 from letters.rules.ledger import State
-
-Row = tuple[int, str, int | None]  # delivery, kind, office
+from letters.rules.pacing import Pace, interval
 
 
 def claim(limit: int) -> tuple[str, list[int]]:
-    """Claims up to `limit` deliveries; returns the claim's name and their numbers, in order.
-
-    Letters beyond an office's pace are not claimed: they get the time at which they may go.
-    """
+    """Claims up to `limit` deliveries; returns the claim's name and their numbers, in order."""
     name = secrets.token_hex(8)
     with transaction.atomic():
-        due = Delivery.objects.due().locked().order_by("lane", "due_at", "pk")
-        rows: list[Row] = list(due.values_list("pk", "kind", "office")[:limit])
-        mine = _paced(rows)
+        mails = Delivery.objects.due().exclude(kind=Delivery.Kind.LETTER).locked()
+        mine = list(mails.order_by("lane", "due_at", "pk").values_list("pk", flat=True)[:limit])
+        if len(mine) < limit:
+            mine += _letters(limit - len(mine))
         Delivery.objects.filter(pk__in=mine).update(
             state=State.CLAIMED, claimed_by=name, lease_until=in_seconds(settings.LEASE_SECONDS)
         )
     return name, mine
 
 
-def _paced(rows: list[Row]) -> list[int]:
-    """The rows that may go now; each other letter is put off to its office's next free slot."""
-    by_office: dict[int, list[int]] = defaultdict(list)
-    for pk, kind, office in rows:
-        if kind == Delivery.Kind.LETTER and office is not None:
-            by_office[office].append(pk)
-    if not by_office:
-        return [pk for pk, _, _ in rows]
-    later: dict[int, datetime] = {}
-    now, paces = _locked_paces(sorted(by_office))
-    for office, letters in by_office.items():
-        ready = paces[office].ready(now, len(letters))
-        pace = paces[office].after(now, ready)
-        times = pace.promised(now, len(letters) - ready)
-        later |= dict(zip(letters[ready:], times, strict=True))
-        tail = times[-1] if times else pace.tail_at
-        OfficePace.objects.filter(pk=office).update(next_at=pace.next_at, tail_at=tail)
-    _put_off(later)
-    return [pk for pk, _, _ in rows if pk not in later]
+def _letters(limit: int) -> list[int]:
+    """Letters of running campaigns to offices whose time has come; notes when each one's next may go."""
+    campaigns = Campaign.objects.filter(sending=Campaign.Sending.RUNNING)
+    running = dict(campaigns.values_list("pk", "per_office_hour"))
+    found: list[int] = []
+    for office, next_at, own, now in _ready_offices(list(running), limit):
+        due = _due_to(office, list(running))
+        pace = Pace(next_at, interval(own or _slowest(due, running)))
+        mine = list(due.locked().order_by("due_at", "pk").values_list("pk", flat=True)[: pace.ready(now)])
+        mine = mine[: limit - len(found)]
+        OfficePace.objects.filter(pk=office).update(next_at=pace.after(now, len(mine)))
+        found += mine
+        if len(found) >= limit:
+            break
+    return found
 
 
-def _put_off(later: dict[int, datetime]) -> None:
-    """Gives each delivery its time, in one statement."""
-    if later:
-        cases = [When(pk=pk, then=Value(at)) for pk, at in later.items()]
-        Delivery.objects.filter(pk__in=later).update(due_at=Case(*cases, output_field=DateTimeField()))
+def _ready_offices(campaigns: list[int], limit: int) -> list[tuple[int, datetime, int | None, datetime]]:
+    """(office, its next time, its own pace, now): longest-waiting first, locked for this claim alone."""
+    due = Delivery.objects.due().letters().filter(campaign__in=campaigns, office=OuterRef("pk"))
+    rows = OfficePace.objects.filter(Exists(due), next_at__lte=Now()).order_by("next_at", "pk")
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    return list(rows.annotate(now=Now()).values_list("pk", "next_at", "office__per_hour", "now")[:limit])
 
 
-def _locked_paces(offices: list[int]) -> tuple[datetime, dict[int, pacing.Pace]]:
-    """Now, by the database's clock, and {office: its timetable}, locked until the claim is committed."""
-    OfficePace.objects.bulk_create([OfficePace(office_id=pk) for pk in offices], ignore_conflicts=True)
-    rows = OfficePace.objects.select_for_update(of=("self",)).filter(pk__in=offices).order_by("pk")
-    values = list(rows.annotate(now=Now()).values_list("pk", "next_at", "tail_at", "office__per_hour", "now"))
-    default = _per_hour(offices)
-    paces = {
-        pk: pacing.Pace(next_at, tail_at, pacing.interval(own or default[pk]))
-        for pk, next_at, tail_at, own, _ in values
-    }
-    return values[0][-1], paces
+def _due_to(office: int, campaigns: list[int]) -> DeliveryQuerySet:
+    return Delivery.objects.due().letters().filter(campaign__in=campaigns, office=office)
 
 
-def _per_hour(offices: list[int]) -> dict[int, int]:
-    """The slowest pace that any running campaign with due letters asks for each office."""
-    due = Delivery.objects.due().filter(kind=Delivery.Kind.LETTER, office__in=offices).order_by()
-    found = due.values_list("office", "campaign__per_office_hour").distinct()
-    slowest: dict[int, int] = {}
-    for office, per_hour in found:
-        slowest[office] = min(per_hour, slowest.get(office, per_hour))
-    return {office: slowest.get(office, 1) for office in offices}
+def _slowest(due: DeliveryQuerySet, per_hour: dict[int, int]) -> int:
+    """The slowest pace that a campaign with letters waiting here asks for."""
+    found = due.order_by().values_list("campaign", flat=True).distinct()
+    return min((per_hour[pk] for pk in found), default=1)

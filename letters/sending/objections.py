@@ -48,6 +48,7 @@ def _letter_objection(delivery: Delivery) -> Objection | None:
         return State.HELD, NO_ADDRESS
     if letter.supporter is None or not consent.holds(letter.supporter, letter.purpose):
         return State.WITHDRAWN, "consent was withdrawn"
-    if consent.suppressed([office.email]):
+    # “Not me” is said by people about sign-ups; it never speaks for a ministry.
+    if consent.suppressed([office.email], ignoring=Suppression.Reason.NOT_ME):
         return State.SUPPRESSED, "the office asked not to be written to"
     return None

@@ -5,15 +5,13 @@ from collections.abc import Iterable
 
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 
 from letters.models import Delivery, DeliveryEvent
+from letters.models.clock import database_time
 from letters.querysets import in_seconds
 from letters.rules import ledger, pacing
 from letters.rules.ledger import State
-from letters.sending.smtp import SmtpError, Stage
-
-QUICK = frozenset({Stage.CONNECT, Stage.HELLO, Stage.AUTH})  # the relay's trouble, not the letter's
+from letters.sending.smtp import SmtpError
 
 
 def move(
@@ -51,36 +49,41 @@ def submitting(number: int, *, claim: str, lease: float) -> bool:
 
 
 def accepted(delivery: Delivery, words: str) -> None:
-    """The relay took the message: final, whatever was believed meanwhile."""
+    """The relay took the message: final, whatever was believed meanwhile and whoever claimed it since."""
     if move([delivery.pk], State.ACCEPTED, reason=words):
         _event(delivery, "accepted", words)
 
 
 def refused(delivery: Delivery, error: SmtpError) -> None:
-    """The relay did not take it: tried again later, given up, or in doubt, by stage and code."""
+    """The relay did not take it: tried again later, given up, or in doubt, by stage and code.
+
+    Changes nothing when the row is no longer this claim's.
+    """
     if error.in_doubt:
-        move([delivery.pk], State.UNCERTAIN, reason=f"no answer to the final dot: {error.text}")
-        _event(delivery, "uncertain", str(error))
+        _conclude(delivery, State.UNCERTAIN, f"no answer to the final dot: {error.text}")
     elif error.permanent:
         fail(delivery, str(error))
-    elif pacing.give_up(delivery.first_tried_at, timezone.now()):
+    elif pacing.give_up(delivery.first_tried_at, database_time()):
         fail(delivery, f"given up after {delivery.attempts} tries: {error}")
     else:
         wait = pacing.backoff(delivery.attempts, random.random())  # noqa: S311  spreads load, no secret
-        move([delivery.pk], State.DEFERRED, reason=str(error), due_at=in_seconds(wait))
-        _event(delivery, "deferred", f"{error}; next try in {wait:.0f} s")
+        _conclude(delivery, State.DEFERRED, f"{error}; next try in {wait:.0f} s", due_at=in_seconds(wait))
 
 
 def fail(delivery: Delivery, why: str) -> None:
-    """This delivery alone failed, for good, with a reason."""
-    if move([delivery.pk], State.FAILED, reason=why):
-        _event(delivery, "failed", why)
+    """This delivery alone failed, for good, with a reason. Nothing, when it is no longer this claim's."""
+    _conclude(delivery, State.FAILED, why)
+
+
+def _conclude(delivery: Delivery, state: State, why: str, **values: object) -> None:
+    if move([delivery.pk], state, reason=why, claim=delivery.claimed_by, **values):
+        _event(delivery, state.value, why)
 
 
 def withhold(delivery: Delivery, state: State, why: str) -> None:
     """A claimed delivery does not leave: it goes where the objection says."""
     wait = 5 if state == State.WAITING else 0
-    moved = move([delivery.pk], state, reason=why, due_at=in_seconds(wait))
+    moved = move([delivery.pk], state, reason=why, claim=delivery.claimed_by, due_at=in_seconds(wait))
     if moved and state != State.WAITING:
         _event(delivery, str(state), why)
 

@@ -4,11 +4,12 @@ import logging
 import time
 
 from django.conf import settings
-from django.utils import timezone
+from django.db import InterfaceError, OperationalError
 
 from contacts.addresses import envelope
 from letters import composing
 from letters.models import Delivery
+from letters.models.clock import database_time
 from letters.rules.ledger import State
 from letters.sending import recording, transport, writing
 from letters.sending.claiming import claim
@@ -20,22 +21,26 @@ RELATED = (
     "campaign", "letter__campaign", "letter__supporter", "letter__office__country", "letter__country",
     "letter__lives_in", "letter__text", "letter__footer", "office__country", "form",
 )  # fmt: skip
-# What composing and encoding raise for a letter that cannot be written: it alone fails.
-POISON = (LookupError, ValueError, TypeError)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 def send_due(seconds: float) -> int:
-    """Sends what is due, for at most so many seconds; returns how many messages were handed over."""
+    """Sends what is due, for at most so many seconds; returns how many messages were handed over.
+
+    Raises InvalidMailer when a relay is not configured, database errors when it is away; what was claimed
+    and not yet sent is given back.
+    """
     until, sent = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         name, numbers = claim(settings.SEND_BATCH)
         if not numbers:
             break
-        for place, number in enumerate(numbers):
-            if time.monotonic() >= until:
-                recording.move(numbers[place:], State.WAITING, claim=name)
-                break
-            sent += _send(number, name)
+        try:
+            while numbers and time.monotonic() < until:
+                sent += _send(numbers[0], name)
+                numbers.pop(0)
+        finally:
+            recording.move(numbers, State.WAITING, claim=name)
     return sent
 
 
@@ -44,14 +49,16 @@ def _send(number: int, name: str) -> bool:
     delivery = Delivery.objects.select_related(*RELATED).get(pk=number)
     if (delivery.state, delivery.claimed_by) != (State.CLAIMED, name):
         return False
-    if why := objection(delivery):
-        recording.withhold(delivery, *why)
-        return False
+    relay = transport.connection(delivery.kind)
     try:
-        message = _prepared(delivery)
-        recipient = envelope(delivery.recipient)
-    except POISON as error:
-        log.warning("delivery %s cannot be written: %s", number, type(error).__name__)
+        if why := objection(delivery):
+            recording.withhold(delivery, *why)
+            return False
+        message, recipient = _prepared(delivery), envelope(delivery.recipient)
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:  # whatever is wrong with this one, it alone fails and says so
+        log.exception("delivery %s cannot be written", number)
         recording.fail(delivery, f"cannot be written: {error}")
         return False
     if not recording.submitting(number, claim=name, lease=settings.LEASE_SECONDS):
@@ -59,9 +66,7 @@ def _send(number: int, name: str) -> bool:
         return False
     delivery.refresh_from_db(fields=["attempts", "first_tried_at", "state"])
     try:
-        words = transport.connection(delivery.kind).submit(
-            writing.envelope_sender(delivery), recipient, message
-        )
+        words = relay.submit(writing.envelope_sender(delivery), recipient, message)
     except SmtpError as error:
         log.info("delivery %s not taken: %s %s", number, error.stage, error.code)
         recording.refused(delivery, error)
@@ -74,13 +79,14 @@ def _prepared(delivery: Delivery) -> bytes:
     """The message, with what it is made of frozen first: its form, its recipient, its date."""
     changed = []
     if delivery.submitted_at is None:
-        delivery.submitted_at = timezone.now()
+        delivery.submitted_at = database_time()
         changed.append("submitted_at")
     if delivery.kind == Delivery.Kind.LETTER:
         assert delivery.letter is not None
         assert delivery.office is not None
         if delivery.form is None:
-            delivery.form = composing.keep(composing.form_of(delivery.letter, today=timezone.now().date()))
+            form = composing.form_of(delivery.letter, today=delivery.submitted_at.date())
+            delivery.form = composing.keep(form)
             changed.append("form")
         if delivery.recipient != delivery.office.email:
             delivery.recipient = delivery.office.email

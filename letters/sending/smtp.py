@@ -5,14 +5,15 @@ error: before the dot nothing was accepted; between the dot and its answer nobod
 """
 
 import base64
+import re
 import socket
 import ssl
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-MAX_REPLY = 64_000  # octets of one reply; a relay that says more is broken
-MAX_LINE = 998  # octets of a line of a message, RFC 5322 §2.1.1
+MAX_REPLY, MAX_LINES = 64_000, 200  # octets and lines of one reply; a relay that says more is broken
+REPLY = re.compile(r"[2-5][0-9]{2}([ -]|$)", re.ASCII)
 
 
 class Stage(StrEnum):
@@ -58,7 +59,9 @@ class SmtpError(Exception):
     @property
     def permanent(self) -> bool:
         """Whether the relay said never (5xx) to this very message or recipient (RFC 5321 §4.2.1)."""
-        return 500 <= self.code < 600 and self.stage in {Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT}
+        if self.stage == Stage.MAIL:
+            return self.code == 552  # too large; any other refusal here is about us, not about the letter
+        return 500 <= self.code < 600 and self.stage in {Stage.RCPT, Stage.DATA, Stage.DOT}
 
 
 class Connection:
@@ -66,10 +69,10 @@ class Connection:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
-        self.used_at = 0.0
         self._socket: socket.socket | None = None
         self._buffer = b""
         self._deadline = 0.0
+        self._stage = Stage.CONNECT
         self.extensions: set[str] = set()
 
     @property
@@ -86,11 +89,11 @@ class Connection:
         self._deadline = time.monotonic() + self.relay.deadline
         kept = self.open
         try:
-            return self._transact(sender, recipient, message)
+            return self._guarded(sender, recipient, message)
         except SmtpError as error:
             if not (kept and error.code in {0, 421} and error.stage == Stage.MAIL):
                 raise
-        return self._transact(sender, recipient, message)
+        return self._guarded(sender, recipient, message)
 
     def close(self) -> None:
         """Closes without ceremony; says QUIT when the connection is in order."""
@@ -102,6 +105,17 @@ class Connection:
         except OSError:
             pass  # it is being thrown away
         self._drop()
+
+    def _guarded(self, sender: str, recipient: str, message: bytes) -> str:
+        """A transaction in which nothing can go wrong without its stage being known."""
+        self._stage = Stage.CONNECT
+        try:
+            return self._transact(sender, recipient, message)
+        except SmtpError:
+            raise
+        except Exception as error:  # a fault of our own must not look like a message that may have arrived
+            self._drop()
+            raise SmtpError(self._stage, 0, f"{type(error).__name__}: {error}") from error
 
     def _transact(self, sender: str, recipient: str, message: bytes) -> str:
         if not self.open:
@@ -119,9 +133,7 @@ class Connection:
         self._command(Stage.DATA, "DATA", 354)
         self._send(Stage.BODY, stuffed(message))
         self._send(Stage.DOT, b".\r\n")
-        text = self._expect(Stage.DOT, 250)
-        self.used_at = time.monotonic()
-        return text
+        return self._expect(Stage.DOT, 250)
 
     def _connect(self) -> None:
         relay, tls = self.relay, ssl.create_default_context()
@@ -176,10 +188,10 @@ class Connection:
             self._drop()
 
     def _reply(self, stage: Stage) -> tuple[int, str]:
-        lines = []
+        lines: list[str] = []
         while True:
             line = self._line(stage)
-            if len(line) < 3 or not line[:3].isdigit():
+            if not REPLY.match(line) or sum(map(len, lines)) > MAX_REPLY or len(lines) > MAX_LINES:
                 self._drop()
                 raise SmtpError(stage, 0, f"not an SMTP reply: {line[:80]!r}")
             lines.append(line[4:])
@@ -203,6 +215,7 @@ class Connection:
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
     def _send(self, stage: Stage, data: bytes) -> None:
+        self._stage = stage
         try:
             assert self._socket is not None
             self._socket.settimeout(self._left())

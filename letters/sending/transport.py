@@ -1,9 +1,10 @@
 """Which relay carries which kind of mail, and the connections kept to them."""
 
-import socket
 import threading
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.mail import InvalidMailer, mailers
 
 from letters.models import Delivery
@@ -59,7 +60,7 @@ def relay_of(alias: str) -> Relay:
         use_tls=bool(options.get("use_tls")),
         use_ssl=bool(options.get("use_ssl")),
         timeout=float(options.get("timeout") or 30),
-        hello=socket.getfqdn() if not is_loopback(host) else "localhost",
+        hello=urlsplit(settings.SITE_URL).hostname or "localhost",
     )
 
 

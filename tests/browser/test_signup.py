@@ -64,7 +64,7 @@ def confirm_and_follow(page, site, address):
     page.get_by_role("link", name="See my letters").click()
     page.wait_for_url("**/en/my/**")
     assert page.inner_text("article h2") == "France"
-    assert "waiting" in page.inner_text("article .state")
+    assert "on its way to be sent" in page.inner_text("article .state")
 
 
 @pytest.mark.looks("desktop")

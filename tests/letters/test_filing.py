@@ -66,6 +66,45 @@ def test_an_answer_that_only_quotes_the_reference_is_unverified_by_confidence(se
     filed = Filing.objects.get()
     assert (filed.method, filed.confidence) == ("reference", 60)
 
+    assert outcome(sent) == Outcome.NONE  # references are public: quoting one proves nothing
+
+
+def test_a_list_of_references_is_no_answer_to_anybody(sent):
+    others = [sent_again(sent.campaign) for _ in range(3)]
+    listed = " ".join(one.letter.reference for one in (sent, *others))
+    row = arrives(mails.answer(sent, to="peace@replies.demarche.example", Subject=listed))
+    assert (row.state, Filing.objects.count()) == (Incoming.State.TRAY, 0)
+
+
+@pytest.mark.parametrize("forged", ["token", "thread"])
+def test_a_report_without_our_signed_address_bounces_nothing(sent, forged):
+    raw = mails.bounce(sent).replace(b"mfa.fr.example>", b"evil.example>")
+    to = writing.reply_address(sent.letter) if forged == "token" else "peace@replies.demarche.example"
+    arrives(raw.replace(writing.envelope_sender(sent).encode(), to.encode()), to, sender="")
+    assert Filing.objects.get().method == forged
+    assert outcome(sent) == Outcome.NONE
+
+
+def test_a_stranger_settles_no_doubt(sent):
+    Delivery.objects.filter(pk=sent.pk).update(state=State.UNCERTAIN)
+    arrives(mails.answer(sent, sender="troll@evil.example"), writing.reply_address(sent.letter))
+    assert outcome(sent) == Outcome.NONE
+    assert sent.state == State.UNCERTAIN
+
+
+def test_an_answer_to_a_letter_that_never_left_changes_nothing(sent):
+    Delivery.objects.filter(pk=sent.pk).update(state=State.WAITING)
+    arrives(mails.answer(sent), writing.reply_address(sent.letter))
+    assert outcome(sent) == Outcome.NONE
+
+
+def test_a_mail_that_kills_its_worker_is_set_aside(sent, monkeypatch):
+    row, _ = inbound.take_in(mails.answer(sent), envelope_from="", envelope_to=[], door="lmtp")
+    Incoming.objects.filter(pk=row.pk).update(attempts=filing.TRIES)
+    filing.file_new(5)
+    row.refresh_from_db()
+    assert row.state == Incoming.State.TRAY
+
 
 def test_an_answer_from_another_address_is_filed_and_shown_as_unverified(sent):
     arrives(mails.answer(sent, sender="secretariat@gouv.example"), writing.reply_address(sent.letter))

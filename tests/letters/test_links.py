@@ -8,6 +8,7 @@ from django.core import signing
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
 
 from letters import lifecycle, links, signup
 from letters.links import ExpiredLink, Purpose, WrongLink
@@ -22,6 +23,13 @@ PAGES = {
     Purpose.THANKS: "letters:thanks",
     Purpose.MY_LETTERS: "letters:my_letters",
 }
+
+
+@pytest.fixture(autouse=True)
+def english():
+    """What is said here is said in English, whatever language the test before left behind."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
@@ -218,7 +226,7 @@ def test_my_letters_tells_where_each_stands(client, peace):
         client.get(page(Purpose.MY_LETTERS, links.make(Purpose.MY_LETTERS, mine[0].supporter_id)))
     )
     for words in (
-        "accepted",
+        ">sent<",
         "waits for a verified address",
         "withdrawn",
         "Chile",

@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from letters import inbound, listening
 from letters.models import Incoming
@@ -89,7 +89,7 @@ def test_mail_for_others_is_refused():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("error", [DatabaseError("down"), OSError("disk full")])
+@pytest.mark.parametrize("error", [DatabaseError("down"), InterfaceError("closed"), OSError("full")])
 def test_when_it_cannot_be_stored_the_sender_keeps_it(monkeypatch, error):
     def broken(*args, **kwargs):
         raise error

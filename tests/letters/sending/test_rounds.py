@@ -1,9 +1,9 @@
 """A worker's round: what is due goes out once, what must not go stays, what fails is recorded."""
 
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
+from django.template import TemplateSyntaxError
 from django.utils import timezone
 
 from contacts import consent
@@ -11,7 +11,8 @@ from contacts.models import Suppression
 from letters import lifecycle, outbox, signup
 from letters.models import Campaign, Delivery, DeliveryEvent, OfficePace
 from letters.rules.ledger import State
-from letters.sending import claiming, recording, recovery, rounds, writing
+from letters.sending import claiming, recording, recovery, rounds, transport, writing
+from letters.sending.smtp import SmtpError, Stage
 from tests import builders
 from tests.relay import Fault
 
@@ -222,16 +223,16 @@ def test_a_letter_that_cannot_be_written_fails_alone_with_a_reason(campaign, rel
 def test_the_pace_of_an_office_spreads_its_letters(campaign, relay):
     Campaign.objects.update(per_office_hour=60)
     running(campaign)
-    for _ in range(5):
+    for _ in range(3):
         posted(campaign)
+    assert [rounds.send_due(5), rounds.send_due(5)] == [1, 0]
+    pace = OfficePace.objects.get()
+    assert timedelta(seconds=50) < pace.next_at - timezone.now() < timedelta(seconds=61)
+    OfficePace.objects.update(next_at=timezone.now())
     assert rounds.send_due(5) == 1
-    due = sorted(Delivery.objects.filter(state=State.WAITING).values_list("due_at", flat=True))
-    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(due)]
-    assert len(due) == 4
-    assert gaps == pytest.approx([60, 60, 60], abs=1)
 
 
-def test_an_offices_own_pace_counts_before_the_campaigns(campaign, relay):
+def test_an_offices_own_pace_counts_before_the_campaigns_and_at_once(campaign, relay):
     office = builders.office("FR")
     office.per_hour = 1
     office.save()
@@ -239,8 +240,106 @@ def test_an_offices_own_pace_counts_before_the_campaigns(campaign, relay):
     for _ in range(3):
         posted(campaign)
     assert rounds.send_due(5) == 1
-    last = Delivery.objects.filter(state=State.WAITING).order_by("-due_at").first()
-    assert last.due_at - timezone.now() > timedelta(minutes=115)
+    assert OfficePace.objects.get().next_at - timezone.now() > timedelta(minutes=59)
+    office.per_hour = 100_000
+    office.save()
+    OfficePace.objects.update(next_at=timezone.now())
+    assert send_all() == 2
+
+
+def test_a_long_queue_for_one_ministry_holds_up_no_other(campaign, relay):
+    builders.office("ES")
+    Campaign.objects.update(per_office_hour=1)
+    running(campaign)
+    for _ in range(60):  # more than a claim takes
+        posted(campaign)
+    posted(campaign, country="ES")
+    assert rounds.send_due(5) == 2
+    assert {recipient for recipient, _ in relay.accepted} == {
+        "cabinet@mfa.fr.example",
+        "cabinet@mfa.es.example",
+    }
+
+
+def test_withdrawing_one_letter_leaves_the_others_of_the_same_person(campaign, relay):
+    builders.office("ES")
+    running(campaign)
+    first = posted(campaign, email="two@people.example")
+    second = posted(campaign, email="two@people.example", country="ES")
+    signup.withdraw(first.letter_id)
+    send_all()
+    second.refresh_from_db()
+    assert second.state == State.ACCEPTED
+
+
+def test_a_stale_worker_changes_nothing_of_its_successor(campaign):
+    delivery = posted(running(campaign))
+    first, [number] = claiming.claim(10)
+    stale = Delivery.objects.get(pk=number)
+    recording.submitting(number, claim=first, lease=-1)
+    recovery.recover()
+    recovery.settle(delivery, State.WAITING, by="test")
+    OfficePace.objects.update(next_at=timezone.now())
+    second, [number] = claiming.claim(10)
+    recording.submitting(number, claim=second, lease=60)
+    recording.refused(stale, SmtpError(Stage.MAIL, 0, "it woke up"))
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.claimed_by) == (State.SUBMITTING, second)
+
+
+def test_a_letter_deferred_in_a_cancelled_campaign_ends(campaign, relay):
+    relay.faults = [Fault("rcpt", "451 4.7.1 later")]
+    delivery = posted(running(campaign))
+    rounds.send_due(5)
+    Campaign.objects.update(sending="cancelled")
+    assert outbox.close_overdue() == 1
+    delivery.refresh_from_db()
+    assert delivery.state == State.CANCELLED
+
+
+def test_a_held_letter_too_late_to_send_expires(campaign):
+    delivery = posted(running(campaign), country="DE")
+    assert delivery.state == State.HELD
+    Campaign.objects.update(send_by=timezone.now() - timedelta(minutes=1))
+    outbox.close_overdue()
+    delivery.refresh_from_db()
+    assert delivery.state == State.EXPIRED
+
+
+def test_a_letter_confirmed_during_the_launch_is_posted_by_itself(campaign):
+    letter = builders.confirmed(campaign)
+    Campaign.objects.update(sending="running")
+    assert outbox.post_stragglers() == 1
+    assert outbox.post_stragglers() == 0
+    assert builders.delivery_of(letter).state == State.WAITING
+
+
+def test_a_fault_in_one_letter_gives_the_rest_of_the_batch_back_at_once(campaign, relay, monkeypatch):
+    builders.office("ES")
+    running(campaign)
+    posted(campaign)
+    posted(campaign, country="ES")
+    monkeypatch.setattr(transport, "connection", lambda kind: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rounds.send_due(5)
+    assert set(Delivery.objects.values_list("state", flat=True)) == {State.WAITING}
+
+
+def test_a_fault_nobody_thought_of_fails_its_letter_alone(campaign, relay, monkeypatch):
+    builders.office("ES")
+    running(campaign)
+    poison, sound = posted(campaign), posted(campaign, country="ES")
+    write = writing.write
+
+    def broken(delivery):
+        if delivery.pk == poison.pk:
+            raise TemplateSyntaxError("unexpected")
+        return write(delivery)
+
+    monkeypatch.setattr(writing, "write", broken)
+    send_all()
+    states = dict(Delivery.objects.values_list("pk", "state"))
+    assert states == {poison.pk: State.FAILED, sound.pk: State.ACCEPTED}
 
 
 def test_every_try_reuses_message_id_and_bytes(campaign, relay):

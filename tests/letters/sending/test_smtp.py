@@ -63,7 +63,7 @@ def test_between_the_dot_and_its_answer_nobody_can_know(relay, stage):
     assert caught.value.in_doubt
 
 
-@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("stage", ["rcpt", "data", "dot"])
 @pytest.mark.parametrize(("answer", "permanent"), [("550 5.1.1 no", True), ("451 4.7.1 later", False)])
 def test_a_refusal_is_no_doubt_and_the_next_message_goes_on_the_same_line(relay, stage, answer, permanent):
     relay.faults = [Fault(stage, answer, times=1)]
@@ -74,6 +74,45 @@ def test_a_refusal_is_no_doubt_and_the_next_message_goes_on_the_same_line(relay,
     assert not caught.value.in_doubt
     send(connection)
     assert (relay.connections, len(relay.accepted)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent"),
+    [
+        ("530 5.7.0 authentication required", False),
+        ("550 5.7.1 not you", False),
+        ("552 5.3.4 too large", True),
+    ],
+)
+def test_a_refusal_of_the_sender_is_about_us_not_about_the_letter(relay, answer, permanent):
+    relay.faults = [Fault("mail", answer, times=1)]
+    with pytest.raises(SmtpError) as caught:
+        send(connect(relay))
+    assert caught.value.permanent is permanent
+
+
+@pytest.mark.parametrize("reply", ["²50 ok", "٢٥٠ ok", "25 ok", "ok", "250ok", "950 ok", ""])
+def test_what_is_no_reply_ends_the_conversation_before_the_dot(relay, reply):
+    relay.faults = [Fault("rcpt", reply or " ", times=1)]
+    connection = connect(relay)
+    with pytest.raises(SmtpError) as caught:
+        send(connection)
+    assert (caught.value.code, caught.value.stage, connection.open) == (0, Stage.RCPT, False)
+
+
+def test_an_endless_reply_is_cut_off(relay):
+    relay.faults = [Fault("rcpt", "\r\n".join(["250-and so on"] * 5000), times=1)]
+    with pytest.raises(SmtpError, match="not an SMTP reply"):
+        send(connect(relay))
+
+
+def test_a_fault_of_our_own_before_the_dot_leaves_no_doubt(relay, monkeypatch):
+    monkeypatch.setattr("letters.sending.smtp.stuffed", lambda message: 1 / 0)
+    connection = connect(relay)
+    with pytest.raises(SmtpError) as caught:
+        send(connection)
+    assert not caught.value.in_doubt
+    assert not connection.open
 
 
 @pytest.mark.parametrize("stage", ["connect", "hello"])
