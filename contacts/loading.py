@@ -34,28 +34,51 @@ def load_world(folder: Path = DATA) -> Loaded:
     May run again at any time. Raises FileNotFoundError, KeyError or ValueError for broken files.
     """
     report = Loaded()
-    for row in _rows(folder / "countries.csv"):
-        _merge(Country, {"code": row["code"]}, _country(row), report)
+    countries = [({"code": row["code"]}, _country(row)) for row in _rows(folder / "countries.csv")]
+    _merge(Country, countries, report)
     ministries = set(Office.objects.ministries().values_list("country_id", flat=True))
     missing = Country.objects.exclude(pk__in=ministries).values_list("pk", flat=True)
     Office.objects.bulk_create(Office(country_id=code) for code in missing)
-    for row in _rows(folder / "country_phrases.csv"):
-        key = {"country_id": row["country"], "language": row["language"], "valid_from": None}
-        _merge(CountryPhrases, key, _phrases(row), report)
-    for row in _rows(folder / "salutations.csv"):
-        key = {"language": row["language"], "gender": row["gender"], "holder": None}
-        key["country_id"] = row["country"] or None
-        _merge(SalutationForm, key, {f: row[f] for f in ("salutation", "closing")}, report)
+    phrases = [
+        ({"country_id": row["country"], "language": row["language"], "valid_from": None}, _phrases(row))
+        for row in _rows(folder / "country_phrases.csv")
+    ]
+    _merge(CountryPhrases, phrases, report)
+    salutations = [
+        (
+            {
+                "language": r["language"],
+                "gender": r["gender"],
+                "country_id": r["country"] or None,
+                "holder_id": None,
+            },
+            {name: r[name] for name in ("salutation", "closing")},
+        )
+        for r in _rows(folder / "salutations.csv")
+    ]
+    _merge(SalutationForm, salutations, report)
     return report
 
 
-def _merge(model: type[models.Model], key: dict[str, Any], values: dict[str, Any], report: Loaded) -> None:
-    remembered = {name: _plain(value) for name, value in values.items()}
-    row = model._default_manager.filter(**key).first()
-    if row is None:
-        model._default_manager.create(**key, **values, loaded=remembered)
-        report.created += 1
-        return
+def _merge(
+    model: type[models.Model], rows: list[tuple[dict[str, Any], dict[str, Any]]], report: Loaded
+) -> None:
+    """Makes the rows that are missing, and lets the others follow the file where nobody edited them."""
+    names = list(rows[0][0]) if rows else []
+    existing = {tuple(getattr(row, name) for name in names): row for row in model._default_manager.all()}
+    new = []
+    for key, values in rows:
+        remembered = {name: _plain(value) for name, value in values.items()}
+        row = existing.get(tuple(key.values()))
+        if row is None:
+            new.append(model(**key, **values, loaded=remembered))
+        else:
+            _follow(row, values, remembered, report)
+    model._default_manager.bulk_create(new, batch_size=500)
+    report.created += len(new)
+
+
+def _follow(row: Any, values: dict[str, Any], remembered: dict[str, Any], report: Loaded) -> None:
     changed = ["loaded"] if row.loaded != remembered else []
     for name, value in values.items():
         current = _plain(getattr(row, name))

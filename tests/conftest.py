@@ -57,9 +57,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, t
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> None:
-    """The test database, with the States loaded once: tests only ever read them."""
+    """The test database, with the States and a campaign loaded once: a test's changes are rolled back."""
     with django_db_blocker.unblock():
         builders.world()
+        builders.campaign(opened=False)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ Bounces: RFC 3464 and RFC 6522. Complaints: RFC 5965. Automatic answers: RFC 383
 the large mail systems set in its stead. What is none of these was written by a person.
 """
 
-import copy
 import email
 import email.header
 import re
@@ -235,10 +234,8 @@ def _printable(text: str) -> str:
 
 
 def _payload(part: Message) -> bytes:
-    bare = copy.copy(part)
-    del bare["content-type"]  # else the library decodes by the charset that stands there, whatever it is
     try:
-        payload = bare.get_payload(decode=True)
+        payload = part.get_payload(decode=True)
     except (ValueError, LookupError, AssertionError):
         return b""
     return payload if isinstance(payload, bytes) else b""

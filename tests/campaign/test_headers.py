@@ -58,7 +58,7 @@ def test_the_admin_has_the_policy_that_it_needs_and_nobody_else(client, admin_cl
 def test_cookies_are_out_of_reach_of_scripts_and_other_sites(client, peace):
     client.get("/en/peace/write/")
     client.post("/en/peace/write/", builders.form_data())
-    assert set(client.cookies) == {"csrftoken", "sessionid"}
+    assert set(client.cookies) == {"csrftoken", "typed_address"}
     for cookie in client.cookies.values():
         assert cookie["httponly"]
         assert cookie["samesite"] == "Lax"

@@ -188,9 +188,13 @@ def test_a_second_letter_to_the_same_ministry_leads_to_the_first(peace):
     first = signup.confirm(sign(peace, email=MINE).pk)
     second = sign(peace, email="gracehopper+again@gmail.com", own_words="Once more.")
     assert signup.confirm(second.pk) == first
-    assert list(Letter.objects.all()) == [first]
+    second.refresh_from_db()
+    assert (second.state, second.supporter) == (Letter.State.MERGED, first.supporter)
+    assert list(Letter.objects.confirmed()) == [first]
     assert Tally.objects.get().signed == 1
-    assert not Delivery.objects.exclude(letter=first).exists()
+    with pytest.raises(signup.Gone):
+        signup.confirm(second.pk)
+    assert list(Letter.objects.unposted()) == [first]
 
 
 def test_letters_to_two_ministries_are_two_letters_of_one_supporter(peace):
@@ -234,6 +238,15 @@ def test_what_ended_cannot_be_confirmed(peace, ended):
     with pytest.raises(signup.Gone) as gone:
         signup.confirm(letter.pk)
     assert gone.value.letter.state == ended
+    assert not Supporter.objects.exists()
+
+
+@pytest.mark.parametrize("ended", [Campaign.Sending.FINISHED, Campaign.Sending.CANCELLED])
+def test_a_letter_of_a_campaign_that_ended_is_not_confirmed(peace, ended):
+    letter = sign(peace)
+    Campaign.objects.filter(pk=peace.pk).update(sending=ended)
+    with pytest.raises(signup.Closed):
+        signup.confirm(letter.pk)
     assert not Supporter.objects.exists()
 
 

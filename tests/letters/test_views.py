@@ -257,8 +257,16 @@ def test_a_closed_campaign_says_so_and_shows_the_way_on(client, peace):
     for answer in (client.get(url("write", "peace")), sign(client, peace)):
         assert answer.status_code == 410
         assert f'href="{peace.get_absolute_url()}"' in text_of(answer)
-    assert client.post(url("preview", "peace"), {"country": "FR"}).status_code == 404
     assert not Letter.objects.exists()
+
+
+def test_a_letter_that_is_confirmed_after_the_end_is_told_so(client, peace):
+    letter = builders.unconfirmed(peace)
+    Campaign.objects.update(sending=Campaign.Sending.CANCELLED)
+    answer = client.post(link(Purpose.CONFIRM, letter.pk))
+    assert answer.status_code == 410
+    letter.refresh_from_db()
+    assert letter.state == Letter.State.UNCONFIRMED
 
 
 def test_a_state_without_a_letter_is_an_error_at_its_field(client):

@@ -94,6 +94,17 @@ def test_a_senseless_charset_does_not_cost_the_words(charset: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("charset", "body"),
+    [("utf-7", b"yes +2AA- no"), ("utf-16-le", b"\0\xd8y\0e\0s\0"), ("utf-8", b"yes \xed\xa0\x80")],
+)
+def test_half_a_character_is_kept_out_of_the_text(charset: str, body: bytes) -> None:
+    found = read(f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode() + body)
+
+    keepable(found)
+    assert "y" in found.text
+
+
+@pytest.mark.parametrize(
     "content_type", ["multipart/mixed", "multipart/mixed; boundary=lost", "multipart/alternative; boundary="]
 )
 def test_a_lost_boundary_does_not_cost_the_words(content_type: str) -> None:
@@ -127,6 +138,8 @@ HOSTILE = {
     "a name in 1 MB of brackets": b"To: " + b'"<(' * 300_000 + b"\r\n\r\nhi",
     "100,000 parameters": b"Content-Type: text/plain" + b"; a=b" * 100_000 + b"\r\n\r\nhi",
     "100,000 quoted semicolons": b'Content-Type: multipart/mixed; a="' + b";" * 100_000 + b"\r\n\r\nhi",
+    "100 parts with 19,000 quoted semicolons": b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+    + PART.replace(b"plain", b'plain; a="' + b";" * 19_000) * 100,
     "10 MB of binary": b"\r\n" + bytes(range(256)) * 40_000,
     "5 MB of base64": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * 1_250_000,
     "20,000 failed recipients": DSN
