@@ -103,10 +103,14 @@ class OfficeAdmin(ImportMixin, ExportMixin, ModelAdmin):
 
 @admin.register(OfficeHolder)
 class OfficeHolderAdmin(ModelAdmin):
-    list_display = ["name", "office", "gender", "verified_on", "is_usable"]
+    list_display = ["name", "office", "gender", "verified_on", "is_stale", "is_usable"]
     list_select_related = ["office__country"]
     search_fields = ["name", "office__country__name"]
     autocomplete_fields = ["office"]
+
+    @admin.display(description=_("to be verified again"), boolean=True)
+    def is_stale(self, holder: OfficeHolder) -> bool:
+        return holder.stale(timezone.now().date())
 
     @admin.display(description=_("may stand in a letter"), boolean=True)
     def is_usable(self, holder: OfficeHolder) -> bool:

@@ -6,18 +6,6 @@ from typing import Any
 from django.db import models
 
 
-class SupporterQuerySet(models.QuerySet):
-    """Supporters, by what may be done with them."""
-
-    def consenting(self, purpose: str) -> "SupporterQuerySet":
-        """Those whose latest act for the purpose is consent given."""
-        consent = self.model._meta.get_field("consents").related_model
-        latest = consent._base_manager.filter(supporter=models.OuterRef("pk"), purpose=purpose).order_by(
-            "-pk"
-        )
-        return self.annotate(latest_act=models.Subquery(latest.values("act")[:1])).filter(latest_act="given")
-
-
 class OfficeQuerySet(models.QuerySet):
     """Offices, by whether letters can go to them."""
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from contacts.models import CountryPhrases, Office, OfficeHolder, SalutationForm
+from contacts.models import Country, CountryPhrases, Office, OfficeHolder, SalutationForm
 from contacts.models.country import Gender
 from letters.models import Campaign, Form, Letter, Text
 from letters.rules import composing as rules
@@ -137,9 +137,17 @@ def country_name(letter: Letter, language: str) -> str:
     return phrases.name if phrases else letter.country.name
 
 
+def home_of(country: Country | None, language: str) -> str:
+    """Where a sender lives, as it stands in a letter of that language; "" when not told."""
+    if country is None:
+        return ""
+    phrases = CountryPhrases.objects.of_country(country.pk, day=timezone.now().date(), language=language)
+    return phrases.name if phrases else country.name
+
+
 def person_of(letter: Letter, *, reply_address: str) -> rules.Person:
     """The sender's own part of a letter."""
-    place = ", ".join(part for part in (letter.city, _home(letter)) if part)
+    place = ", ".join(part for part in (letter.city, letter.home) if part)
     email = letter.signer_email if letter.include_email else ""
     return rules.Person(
         name=letter.signer_name,
@@ -179,14 +187,6 @@ def _address_line(phrases: CountryPhrases | None) -> str:
         return ""
     inverted = "(" in phrases.name and phrases.inline
     return phrases.inline[:1].upper() + phrases.inline[1:] if inverted else phrases.name
-
-
-def _home(letter: Letter) -> str:
-    if letter.lives_in_id is None:
-        return ""
-    day = letter.created_at.date()
-    phrases = CountryPhrases.objects.of_country(letter.lives_in_id, day=day, language=letter.language)
-    return phrases.name if phrases else letter.lives_in.name
 
 
 def _salutation(office: Office, holder: OfficeHolder | None, language: str) -> SalutationForm | None:

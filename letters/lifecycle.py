@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from letters import outbox
-from letters.models import Ask, Campaign, Delivery, Text, Wave
+from letters.models import Ask, Campaign, Delivery, Letter, Text, Wave
 from letters.querysets import total
 from letters.rules.ledger import FINAL, STOPPABLE, State
 
@@ -108,6 +108,8 @@ def finish(campaign: Campaign, *, by: str) -> None:
     with transaction.atomic():
         locked = _locked(campaign, "finish")
         sums = equation(locked)
+        if left := Letter.objects.unposted().filter(campaign=locked, round=locked.round).count():
+            raise Refused(f"{left} confirmed letters were never selected: resume first.")
         if not sums.closed:
             raise Refused(f"{sums.open} letters are still open, {sums.final} of {sums.selected} ended.")
         _switch(locked, Sending.FINISHED)

@@ -43,6 +43,7 @@ def reading_copy(
         return None
     letter = signup.draft(campaign, office, [], own_words=own_words, signer=signer)
     letter.language, letter.reference = language, BLANK
+    letter.home = composing.home_of(signer.lives_in, language)
     letter.asks = {key: found.asks[key].pk for key in asks if key in found.asks}
     form = composing.make_form(campaign, office, found, today=letter.created_at.date())
     return shown(form, rules.compose(form, composing.person_of(letter, reply_address=BLANK)))

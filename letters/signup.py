@@ -22,6 +22,9 @@ BRAKE_WINDOW = timedelta(hours=24)
 PER_WINDOW = 1  # confirmation mails to one mailbox
 PER_CAMPAIGN = 2
 PENDING_AT_MOST = 5  # unconfirmed letters kept for one mailbox; strangers can type any address
+TYPED = (
+    "signer_name", "signer_email", "address_key", "home", "city", "organisation", "own_words", "consent_wording",
+)  # fmt: skip
 MAY_HAVE_LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)
 SAME_WITHIN = timedelta(minutes=30)  # the same form sent twice is one letter
 
@@ -79,6 +82,7 @@ def draft(campaign: Campaign, office: Office, asks: list[str], *, own_words: str
         signer_email=signer.email,
         address_key=address_key(signer.email) if signer.email else "",
         lives_in=signer.lives_in,
+        home=composing.home_of(signer.lives_in, texts.language),
         city=signer.city,
         organisation=signer.organisation,
         include_email=signer.include_email,
@@ -147,9 +151,9 @@ def confirm(number: int) -> Letter:
         tally, _ = Tally.objects.select_for_update().get_or_create(
             campaign=letter.campaign, country=letter.country
         )
-        Tally.objects.filter(pk=tally.pk).update(signed=F("signed") + 1)
+        Tally.objects.filter(pk=tally.pk).update(signed=F("signed") + 1, numbered=F("numbered") + 1)
         letter.supporter, letter.state = supporter, Letter.State.CONFIRMED
-        letter.number, letter.confirmed_at = tally.signed + 1, timezone.now()
+        letter.number, letter.confirmed_at = tally.numbered + 1, timezone.now()
         letter.save(update_fields=["supporter", "state", "number", "confirmed_at"])
         if campaign.sending == Campaign.Sending.RUNNING:
             outbox.post(letter)
@@ -170,9 +174,9 @@ def refuse(number: int) -> Letter:
         consent.suppress(letter.signer_email, reason=Suppression.Reason.NOT_ME)
         _stop(letter, State.SUPPRESSED, "said: not me")
         letter.state = Letter.State.REFUSED
-        for name in ("signer_name", "signer_email", "address_key", "city", "organisation", "own_words"):
+        for name in TYPED:
             setattr(letter, name, "")
-        letter.consent_wording, letter.news, letter.lives_in = "", {}, None
+        letter.news, letter.lives_in = {}, None
         letter.include_email = letter.show_name = False
         letter.save()
         letter.deliveries.update(recipient="")

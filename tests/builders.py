@@ -18,7 +18,7 @@ from contacts.models import Country, CountryPhrases, Office, SalutationForm
 from letters import composing, signup
 from letters.forms import STARTED
 from letters.loading import DATA, load_campaign
-from letters.models import Campaign, Delivery, Letter, Text, TextApproval, Text, TextApproval
+from letters.models import Campaign, Delivery, Letter, Text, TextApproval
 from letters.rules.ledger import State
 from letters.sending import rounds, writing
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from campaign.rehearsal.servers import valkey
 from tests import builders, network
@@ -61,6 +62,13 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
     with django_db_blocker.unblock():
         builders.world()
         builders.campaign(opened=False)
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """English at the start of each test: a client leaves the language of its last page behind."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(autouse=True)

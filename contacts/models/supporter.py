@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.addresses import address_key, normalise
 from contacts.models.country import Country
-from contacts.querysets import SupporterQuerySet
 
 
 class Supporter(models.Model):
@@ -23,8 +22,6 @@ class Supporter(models.Model):
     city = models.CharField(_("city"), max_length=80, blank=True)
     organisation = models.CharField(_("organisation"), max_length=120, blank=True)
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
-
-    objects = SupporterQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

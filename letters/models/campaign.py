@@ -152,7 +152,8 @@ class Tally(models.Model):
 
     campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="tallies")
     country = models.ForeignKey(Country, models.PROTECT, related_name="+")
-    signed = models.PositiveIntegerField(default=0)
+    signed = models.PositiveIntegerField(default=0)  # falls when one is withdrawn
+    numbered = models.PositiveIntegerField(default=0)  # never falls: no two people have the 42nd letter
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["campaign", "country"], name="one_tally_a_country")]

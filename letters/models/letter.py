@@ -34,6 +34,7 @@ class Letter(models.Model):
     signer_email = models.CharField(_("e-mail"), max_length=254)
     address_key = models.CharField(max_length=254, editable=False)
     lives_in = models.ForeignKey(Country, models.PROTECT, null=True, blank=True, related_name="+")
+    home = models.CharField(_("lives in"), max_length=120, blank=True)  # as it stands in the letter, frozen
     city = models.CharField(_("city"), max_length=80, blank=True)
     organisation = models.CharField(_("organisation"), max_length=120, blank=True)
     include_email = models.BooleanField(_("address stands in the letter"), default=False)

@@ -69,8 +69,3 @@ class Outcome(IntEnum):
     REPLIED = 40
     BOUNCED_HARD = 50
     COMPLAINED = 60
-
-
-def later(current: Outcome, news: Outcome) -> Outcome:
-    """The outcome after news: the higher rank. A late "delivered" never clears a bounce."""
-    return max(current, news)

@@ -59,7 +59,8 @@ def _ready_offices(campaigns: list[int], limit: int) -> list[tuple[int, datetime
 
 
 def _due_to(office: int, campaigns: list[int]) -> DeliveryQuerySet:
-    return Delivery.objects.due().letters().filter(campaign__in=campaigns, office=office)
+    rows: DeliveryQuerySet = Delivery.objects.due().letters().filter(campaign__in=campaigns, office=office)
+    return rows
 
 
 def _slowest(due: DeliveryQuerySet, per_hour: dict[int, int]) -> int:

@@ -4,6 +4,7 @@ from django.db import transaction
 
 from letters.models import Campaign, Delivery, DeliveryEvent
 from letters.querysets import in_seconds
+from letters.rules import ledger
 from letters.rules.ledger import Outcome, State
 from letters.sending.recording import move
 
@@ -41,8 +42,9 @@ def recover() -> tuple[int, int]:
 def settle(delivery: Delivery, target: State, *, by: str) -> bool:
     """A person settles an uncertain delivery: ACCEPTED (it went), FAILED (it did not), WAITING (send again).
 
-    False when it was settled meanwhile.
+    False when it was settled meanwhile. Raises TransitionError for any other state.
     """
+    ledger.check(State.UNCERTAIN, target)
     with transaction.atomic():
         locked = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery.pk)
         if locked.state != State.UNCERTAIN:

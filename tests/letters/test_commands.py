@@ -2,19 +2,11 @@
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import translation
 
 from letters.models import Campaign, Text
 from tests import builders
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

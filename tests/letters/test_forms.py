@@ -5,7 +5,6 @@ import email.policy
 
 import pytest
 from django.urls import reverse
-from django.utils import translation
 
 from letters import lifecycle
 from letters.forms import WORDS_AT_MOST
@@ -32,13 +31,6 @@ HEADERS = {"From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Content-L
            "Content-Type", "Auto-Submitted"}  # fmt: skip
 COLUMNS = [("name", "signer_name", 100), ("city", "city", 80), ("organisation", "organisation", 120)]
 TYPED = ("name", "city", "organisation", "email", "own_words", "country", "lives_in", "asks", "news")
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from functools import partial
 
 import pytest
-from django.utils import translation
 
 from letters import lifecycle, outbox
 from letters.lifecycle import Refused
@@ -13,13 +12,6 @@ from tests import builders
 
 pytestmark = pytest.mark.django_db
 Sending = Campaign.Sending
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from django.core import signing
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import translation
 
 from letters import lifecycle, links, signup
 from letters.links import ExpiredLink, Purpose, WrongLink
@@ -23,13 +22,6 @@ PAGES = {
     Purpose.THANKS: "letters:thanks",
     Purpose.MY_LETTERS: "letters:my_letters",
 }
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

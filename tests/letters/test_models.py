@@ -4,20 +4,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import translation
 
 from letters.loading import approve
 from letters.models import Campaign, Letter, Text, TextApproval
 from tests import builders
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ pytestmark = pytest.mark.django_db
 LANGUAGES = ("en", "fr", "es")
 
 
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
-
-
 @pytest.fixture
 def peace():
     builders.known_world()

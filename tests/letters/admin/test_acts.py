@@ -3,7 +3,6 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
-from django.utils import translation
 
 from letters import lifecycle
 from letters.models import Campaign, Delivery, Filing, Incoming, Reading, Text
@@ -11,13 +10,6 @@ from letters.rules.ledger import State
 from tests import builders
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
-from django.utils import translation
 
 from contacts.models import Office
 from tests import builders
@@ -18,13 +17,6 @@ GOOD = HEAD + (
     "FR,cabinet@mfa.fr.example,https://mfa.fr.example/contact,2026-01-31\n"
     "es,gabinete@mfa.es.example,https://mfa.es.example,2026-01-31\n"
 )
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import translation
 
 from contacts import consent
 from contacts.models import Office, OfficeHolder, Organisation, SalutationForm, Suppression
@@ -21,13 +20,6 @@ IDS = [model._meta.label for model in MODELS]
 
 def page(model, name, *args):
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """What is said here is said in English, whatever language the test before left behind."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture
