@@ -22,8 +22,9 @@ BRAKE_WINDOW = timedelta(hours=24)
 PER_WINDOW = 1  # confirmation mails to one mailbox
 PER_CAMPAIGN = 2
 PENDING_AT_MOST = 5  # unconfirmed letters kept for one mailbox; strangers can type any address
-TYPED = (
-    "signer_name", "signer_email", "address_key", "home", "city", "organisation", "own_words", "consent_wording",
+TYPED = (  # words of a letter that are forgotten when it is refused
+    "signer_name", "signer_email", "address_key", "home", "city",
+    "organisation", "own_words", "consent_wording",
 )  # fmt: skip
 MAY_HAVE_LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)
 SAME_WITHIN = timedelta(minutes=30)  # the same form sent twice is one letter

@@ -1,34 +1,13 @@
-"""The vocabulary of sets: open offices, consenting supporters, the phrases of a day."""
+"""The vocabulary of sets: open offices, the phrases of a day."""
 
 from datetime import date
 
 import pytest
 
-from contacts import consent
-from contacts.models import CountryPhrases, Office, Supporter
+from contacts.models import CountryPhrases, Office
 from tests import builders
 
 pytestmark = pytest.mark.django_db
-WORDS = {"wording": "J'accepte.", "language": "fr"}
-
-
-def supporter(name: str) -> Supporter:
-    return Supporter.objects.create(email=f"{name}@people.example", name=name, language="fr")
-
-
-def test_the_consenting_are_those_whose_latest_act_is_consent() -> None:
-    amelie, bruno, chloe, david = (supporter(name) for name in ("amelie", "bruno", "chloe", "david"))
-    consent.give(amelie, "letter:peace", **WORDS)
-    consent.give(bruno, "letter:peace", **WORDS)
-    consent.withdraw(bruno, "letter:peace", **WORDS)
-    consent.give(chloe, "letter:peace", **WORDS)
-    consent.withdraw(chloe, "letter:peace", **WORDS)
-    consent.give(chloe, "letter:peace", **WORDS)
-    consent.give(david, "news:peace", **WORDS)
-
-    assert set(Supporter.objects.consenting("letter:peace")) == {amelie, chloe}
-    assert set(Supporter.objects.consenting("news:peace")) == {david}
-    assert not Supporter.objects.consenting("letter:climate").exists()
 
 
 def test_an_office_is_open_only_where_its_state_can_be_written_to() -> None:

@@ -61,7 +61,7 @@ def test_a_launch_without_approved_texts_names_them(peace):
 def test_the_shipped_campaign_is_loaded_by_name_and_may_be_loaded_again(capsys):
     for _ in range(2):
         assert run(capsys, "load_campaign") == "un2020: 24 texts, 5 asks"
-    assert Campaign.objects.get().signup == Campaign.Signup.CLOSED
+    assert Campaign.objects.get(slug="un2020").signup == Campaign.Signup.CLOSED
 
 
 def test_a_folder_that_holds_no_campaign_is_said(tmp_path):

@@ -87,10 +87,10 @@ def test_a_campaign_without_any_letter_text_is_not_launched(peace):
 
 
 ALLOWED = {
-    "launch": {"draft", "ready"},
+    "launch": {"draft"},
     "pause": {"running"},
     "resume": {"paused"},
-    "cancel": {"draft", "ready", "running", "paused"},
+    "cancel": {"draft", "running", "paused"},
     "finish": {"running", "paused"},
 }  # fmt: skip
 
@@ -99,6 +99,9 @@ ALLOWED = {
 @pytest.mark.parametrize("name", ALLOWED)
 def test_each_act_is_possible_only_from_its_states(peace, name, sending):
     Campaign.objects.filter(pk=peace.pk).update(sending=sending)
+    if name == "finish":  # nothing may be left to send
+        Delivery.objects.all().delete()
+        Letter.objects.all().delete()
     if sending in ALLOWED[name]:
         assert act(peace, name).sending != sending
     else:
@@ -194,3 +197,9 @@ def test_another_campaigns_letters_are_left_alone(peace):
     assert not rows(campaign=water).exists()
     assert lifecycle.equation(water).selected == 0
     assert water.sending == Sending.DRAFT
+
+
+def test_a_campaign_with_letters_that_were_never_selected_does_not_finish(peace):
+    Campaign.objects.filter(pk=peace.pk).update(sending=Sending.PAUSED)
+    with pytest.raises(Refused, match="3 confirmed letters were never selected"):
+        act(peace, "finish")
