@@ -27,7 +27,7 @@ PLAY_SECONDS = 120  # after which a rehearsal that has not settled is judged as 
 PASSWORD = "REHEARSAL_PASSWORD"  # noqa: S105  a variable's name
 LOOK_EVERY = 0.2
 CELERY = ["celery", "--app", "campaign"]
-WORKER = ["--concurrency", "2", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+WORKER = ["--concurrency", "3", "--without-gossip", "--without-mingle", "--without-heartbeat"]
 GUNICORN = ["gunicorn", "campaign.wsgi", "--workers", "2", "--threads", "8", "--no-control-socket"]
 
 
