@@ -5,16 +5,18 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from contacts.models import Supporter
 from letters.models import Campaign, Delivery, Letter, OfficePace, Wave
 from letters.querysets import in_seconds
-from letters.rules.ledger import State
+from letters.rules.ledger import STOPPABLE, State
 
 NO_ADDRESS = "no verified address"
 BATCH = 2000
+OVER = Q(send_by__lt=Now()) | Q(sending="cancelled")
 
 
 def new_message_id() -> str:
@@ -84,15 +86,16 @@ def post_stragglers() -> int:
 
 def close_overdue() -> int:
     """Ends letters that will never leave: too late, or their campaign is cancelled. May run at any time."""
-    late = Delivery.objects.overdue()
-    cancelled = late.filter(campaign__sending=Campaign.Sending.CANCELLED)
-    ended = {"finished_at": in_seconds(0)}
-    done = Delivery.objects.filter(pk__in=cancelled.values("pk")).update(
-        state=State.CANCELLED, reason="the campaign was cancelled", **ended
-    )
-    return done + Delivery.objects.filter(pk__in=late.values("pk")).update(
-        state=State.EXPIRED, reason="too late to send", **ended
-    )
+    done = 0
+    for campaign, sending in Campaign.objects.filter(OVER).values_list("pk", "sending"):
+        cancelled = sending == Campaign.Sending.CANCELLED
+        rows = Delivery.objects.letters().filter(campaign=campaign, state__in=STOPPABLE - {State.CLAIMED})
+        done += rows.update(
+            state=State.CANCELLED if cancelled else State.EXPIRED,
+            reason="the campaign was cancelled" if cancelled else "too late to send",
+            finished_at=in_seconds(0),
+        )
+    return done
 
 
 def release_held() -> int:

@@ -7,7 +7,7 @@ from django.db import connection, models
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Now
 
-from letters.rules.ledger import DUE, STOPPABLE, State
+from letters.rules.ledger import DUE, State
 
 
 class TextQuerySet(models.QuerySet):
@@ -49,11 +49,6 @@ class DeliveryQuerySet(models.QuerySet):
     def letters(self) -> "DeliveryQuerySet":
         """Letters to offices."""
         return self.filter(kind="letter")
-
-    def overdue(self) -> "DeliveryQuerySet":
-        """Letters that will never leave: too late by their campaign's date, or it was cancelled."""
-        late = Q(campaign__send_by__lt=Now()) | Q(campaign__sending="cancelled")
-        return self.letters().filter(late, state__in=STOPPABLE - {State.CLAIMED})
 
     def abandoned(self) -> "DeliveryQuerySet":
         """Claimed or being submitted by a worker whose lease has run out."""
