@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     network.refuse_strangers()
-    for name, examples in [("usual", 100), ("long", 1500)]:
+    for name, examples in [("usual", 100), ("long", 300)]:
         # The same examples every time: a red test is red again, here and elsewhere.
         hypothesis.settings.register_profile(
             name, derandomize=True, deadline=None, database=None, max_examples=examples
