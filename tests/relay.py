@@ -29,6 +29,7 @@ class Relay:
     accepted: list[tuple[str, bytes]] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
     connections: int = 0
+    credentials: list[str] = field(default_factory=list)  # as AUTH PLAIN brought them
 
     def __enter__(self) -> "Relay":
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -112,6 +113,10 @@ class _Session:
         lines = ["relay.example", *self.relay.extensions]
         text = "\r\n".join(f"250-{line}" for line in lines[:-1])
         self.answer("hello", f"{text}\r\n250 {lines[-1]}" if lines[:-1] else f"250 {lines[-1]}")
+
+    def on_auth(self, rest: str) -> None:
+        self.relay.credentials.append(rest)
+        self.answer("auth", "235 2.7.0 welcome")
 
     def on_rset(self, rest: str) -> None:
         self.say("250 2.0.0 ok")

@@ -1,5 +1,7 @@
 """The SMTP client knows how far it got, whatever the relay does."""
 
+import base64
+
 import pytest
 
 from letters.sending.smtp import Connection, SmtpError, Stage, stuffed
@@ -147,6 +149,29 @@ def test_nothing_can_be_smuggled_into_the_envelope(relay, evil):
     with pytest.raises(SmtpError):
         connect(relay).submit("b-1@replies.example", evil, MESSAGE)
     assert relay.accepted == []
+
+
+def test_the_relay_is_told_who_we_are(relay):
+    send(connect(relay, username="user", password="pässword"))
+    [said] = relay.credentials
+    assert base64.b64decode(said.removeprefix("PLAIN ")).decode() == "\0user\0pässword"
+    assert len(relay.accepted) == 1
+
+
+def test_a_wrong_password_is_about_us_not_about_the_letter(relay):
+    relay.faults = [Fault("auth", "535 5.7.8 wrong")]
+    with pytest.raises(SmtpError) as caught:
+        send(connect(relay, username="user", password="wrong"))
+    assert (caught.value.stage, caught.value.permanent) == (Stage.AUTH, False)
+    assert "wrong" not in caught.value.text.replace("5.7.8 wrong", "")
+
+
+def test_where_tls_is_demanded_nothing_is_said_without_it(relay):
+    """A relay, or somebody between, that offers no STARTTLS gets neither password nor letter."""
+    with pytest.raises(SmtpError) as caught:
+        send(connect(relay, use_tls=True, username="user", password="secret"))
+    assert caught.value.stage == Stage.HELLO
+    assert (relay.credentials, relay.accepted) == ([], [])
 
 
 def test_nobody_there_is_an_error_at_connect():
