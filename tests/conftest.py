@@ -1,5 +1,6 @@
 """What all tests share: examples without chance, one Valkey, nobody contacted outside this machine."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     network.refuse_strangers()
+    # Started in the background, we were told to ignore Ctrl-C; what we start must still hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name, examples in [("usual", 100), ("long", 300)]:
         # The same examples every time: a red test is red again, here and elsewhere.
         hypothesis.settings.register_profile(
