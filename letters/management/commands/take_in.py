@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import Error as DatabaseInterfaceError
+from django.db import Error as DatabaseTrouble
 
 from letters import inbound
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             inbound.take_in(raw, envelope_from=sender, envelope_to=[recipient], door="pipe")
         except (inbound.TooLarge, inbound.Empty) as error:
             self._leave(EX_DATAERR, str(error))
-        except (DatabaseInterfaceError, OSError) as error:
+        except (DatabaseTrouble, OSError) as error:
             self._leave(EX_TEMPFAIL, f"cannot store it now, try again: {type(error).__name__}")
 
     def _leave(self, code: int, why: str) -> None:
