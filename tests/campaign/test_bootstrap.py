@@ -285,8 +285,9 @@ def test_ctrl_c_reaches_what_runs_inside(manage, tmp_path):
     ready(manage, "requirements.lock")
     lines = [
         "import time",
-        "print('up', flush=True)",
-        "try: time.sleep(60)",
+        "try:",
+        "    print('up', flush=True)",
+        "    time.sleep(60)",
         "except KeyboardInterrupt: print('down')",
     ]
     (tmp_path / "manage.py").write_text("\n".join(lines))
