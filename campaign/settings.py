@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
@@ -199,6 +200,7 @@ UNFOLD = {
     "SITE_TITLE": "Demarche",
     "SITE_HEADER": "Demarche",
     "SITE_URL": "/",
+    "STYLES": [lambda request: static("campaign/admin.css")],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {

@@ -41,6 +41,7 @@ def campaign(row: Campaign) -> dict[str, Any]:
         "percent": min(100, signed * 100 // row.goal),
         "open": is_open,
         "closes_on": row.closes_on,
+        "past": row.closes_on < today,
         "days_left": max(0, (row.closes_on - today).days) if is_open else None,
         "hashtags": row.hashtags,
         "rehearsal": row.rehearsal,
@@ -140,7 +141,7 @@ def consent_wording(row: Campaign) -> str:
     names = ", ".join(one["name"] for one in organisers(row))
     return _(
         "I agree that %(names)s use what I entered here, which shows a political opinion, to send this "
-        "letter to the ministry in my name, to show me its answer and to count my letter. "
+        "letter to the ministry in my name, to show me what became of it and to count my letter. "
         "I can take this back at any time."
     ) % {"names": names}
 
@@ -243,8 +244,16 @@ def _steps(letter: Letter, delivery: Delivery | None, replies: list[Any]) -> lis
     steps = [
         {"label": _("Signed"), "done": True, "at": letter.confirmed_at},
         {"label": _("In the outbox"), "done": delivery is not None, "at": delivery and delivery.created_at},
-        {"label": _("Sent to the ministry"), "done": sent, "at": delivery.finished_at if sent else None},
-        {"label": _("Answered"), "done": human is not None, "at": human and human.received_at},
+        {
+            "label": _("Sent to the ministry") if sent else _("Then it is sent to the ministry"),
+            "done": sent,
+            "at": delivery.finished_at if sent else None,
+        },
+        {
+            "label": _("Answered") if human else _("Then we wait for an answer"),
+            "done": human is not None,
+            "at": human and human.received_at,
+        },
     ]
     first_open = next((place for place, step in enumerate(steps) if not step["done"]), None)
     return [step | {"current": place == first_open} for place, step in enumerate(steps)]

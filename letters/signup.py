@@ -289,7 +289,8 @@ def _supporter(letter: Letter) -> Supporter:
         "city": letter.city,
         "organisation": letter.organisation,
     }
-    supporter, _ = Supporter.objects.update_or_create(address_key=letter.address_key, defaults=values)
+    told = {name: value for name, value in values.items() if value}  # what is left out stays as it was
+    supporter, _ = Supporter.objects.update_or_create(address_key=letter.address_key, defaults=told)
     return supporter
 
 

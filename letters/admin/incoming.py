@@ -41,7 +41,7 @@ class IncomingAdmin(Large):
         "sha256",
     ]
     readonly_fields = fields
-    change_form_after_template = "admin/letters/incoming_text.html"
+    change_form_outer_after_template = "admin/letters/incoming_text.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("raw").prefetch_related("filings__letter")

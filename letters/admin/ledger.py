@@ -96,7 +96,7 @@ class LetterAdmin(Large):
         """The letter as it will be sent, or was."""
         shown = previewing.stored(letter)
         return format_html(
-            '<strong>{}</strong><div lang="{}" dir="{}" class="max-w-3xl whitespace-pre-line">{}</div>',
+            '<strong>{}</strong><div lang="{}" dir="{}" class="as-written">{}</div>',
             shown["subject"], shown["language"], shown["dir"], shown["text"],
         )  # fmt: skip
 

@@ -55,7 +55,8 @@ class TextAdmin(ModelAdmin):
         """Records my approval; a text is approved once two people stand behind it."""
         done = sum(approve(text, user=request.user) for text in queryset)
         waiting = len(queryset) - done
-        self.message_user(request, _("%(count)d texts are approved.") % {"count": done}, messages.SUCCESS)
+        if done:
+            self.message_user(request, _("%(count)d texts are approved.") % {"count": done}, messages.SUCCESS)
         if waiting:
             self.message_user(
                 request, _("%(count)d texts wait for another person.") % {"count": waiting}, messages.WARNING

@@ -1,6 +1,7 @@
 """The public pages: what they show, in which language, at what cost; and what is said when there is none."""
 
 import re
+from datetime import date
 from unittest import mock
 
 import pytest
@@ -108,6 +109,11 @@ def test_the_model_letter_can_be_copied_without_giving_data(client, peace):
 
 def test_a_closed_campaign_says_so(client, peace):
     peace.signup = "closed"
+    peace.save()
+    page = text_of(client.get("/en/peace/"))
+    assert "This campaign is closed" in page
+    assert "This campaign ran in September 2019" not in page  # its last day is still to come
+    peace.opens_on, peace.closes_on = date(2019, 9, 1), date(2019, 9, 30)
     peace.save()
     page = text_of(client.get("/en/peace/"))
     assert "This campaign ran in September 2019" in page

@@ -1,5 +1,7 @@
 """What a coordinator does in the admin: launch, approve, settle, file. By POST, and by those who may."""
 
+from html.parser import HTMLParser
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
@@ -282,3 +284,30 @@ def test_filing_is_a_right_of_its_own(client, peace, mail, sign_in):
     answer = client.post(reverse("admin:letters_incoming_file", args=[mail.pk]), {"reference": reference})
     assert answer.status_code == 403
     assert not Filing.objects.exists()
+
+
+class _Nesting(HTMLParser):
+    """Counts forms inside forms: a browser drops them, and their buttons go elsewhere."""
+
+    depth = nested = 0
+
+    def handle_starttag(self, tag, attrs):
+        self.depth += tag == "form"
+        self.nested += tag == "form" and self.depth > 1
+
+    def handle_endtag(self, tag):
+        self.depth -= tag == "form"
+
+
+def test_no_form_stands_inside_another(admin_client, peace, mail):
+    Incoming.objects.filter(pk=mail.pk).update(state="tray")
+    Filing.objects.create(
+        incoming=mail, letter=peace.letters.first(), method="token", confidence=95, why="its reply address"
+    )
+    for page in (
+        reverse("admin:letters_incoming_change", args=[mail.pk]),
+        reverse("admin:letters_campaign_change", args=[peace.pk]),
+    ):
+        counted = _Nesting()
+        counted.feed(text_of(admin_client.get(page)))
+        assert counted.nested == 0, page
