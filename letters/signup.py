@@ -15,7 +15,7 @@ from letters import composing, outbox
 from letters.models import Campaign, Delivery, Letter
 from letters.models.campaign import Tally
 from letters.rules import tokens
-from letters.rules.ledger import STOPPABLE, State
+from letters.rules.ledger import MAY_HAVE_LEFT, STOPPABLE, State
 
 FORGET_AFTER = timedelta(days=7)
 BRAKE_WINDOW = timedelta(hours=24)
@@ -26,7 +26,6 @@ TYPED = (  # words of a letter that are forgotten when it is refused
     "signer_name", "signer_email", "address_key", "home", "city",
     "organisation", "own_words", "consent_wording",
 )  # fmt: skip
-MAY_HAVE_LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)
 SAME_WITHIN = timedelta(minutes=30)  # the same form sent twice is one letter
 
 

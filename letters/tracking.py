@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from letters.models import Delivery, DeliveryEvent, Incoming
-from letters.rules.ledger import Outcome, State
+from letters.rules.ledger import MAY_HAVE_LEFT, Outcome, State
 from letters.rules.reading import Kind
 from letters.sending.recording import move, one_line
 
@@ -14,9 +14,6 @@ OUTCOME = {
     Kind.HUMAN_REPLY: Outcome.REPLIED,
     Kind.COMPLAINT: Outcome.COMPLAINED,
 }
-
-
-LEFT = (State.SUBMITTING, State.UNCERTAIN, State.ACCEPTED)  # it may have arrived
 
 
 class Trust(IntEnum):
@@ -38,7 +35,7 @@ def heard(delivery: Delivery, kind: Kind, trust: Trust, *, incoming: Incoming, d
     delivery.refresh_from_db(fields=["state"])
     if delivery.state in (State.SUBMITTING, State.UNCERTAIN):
         needed = Trust.PROOF
-    if outcome is None or trust < needed or delivery.state not in LEFT:
+    if outcome is None or trust < needed or delivery.state not in MAY_HAVE_LEFT:
         return
     _, new = DeliveryEvent.objects.get_or_create(
         event_id=f"incoming:{incoming.pk}:{delivery.pk}:{kind}",

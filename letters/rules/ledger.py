@@ -24,6 +24,7 @@ S = State
 FINAL = frozenset({S.ACCEPTED, S.FAILED, S.SUPPRESSED, S.WITHDRAWN, S.CANCELLED, S.EXPIRED})
 OPEN = frozenset(State) - FINAL
 DUE = frozenset({S.WAITING, S.DEFERRED})  # may be claimed when their time has come
+MAY_HAVE_LEFT = frozenset({S.SUBMITTING, S.UNCERTAIN, S.ACCEPTED})  # nobody can call it back
 STOPPABLE = frozenset({S.HELD, S.WAITING, S.CLAIMED, S.DEFERRED})  # nothing has left the machine yet
 
 _STOPPED = frozenset({S.SUPPRESSED, S.WITHDRAWN, S.CANCELLED, S.EXPIRED})

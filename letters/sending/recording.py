@@ -11,6 +11,7 @@ from letters.models.clock import database_time
 from letters.querysets import in_seconds
 from letters.rules import ledger, pacing
 from letters.rules.ledger import State
+from letters.sending import mime
 from letters.sending.smtp import SmtpError
 
 
@@ -90,7 +91,7 @@ def withhold(delivery: Delivery, state: State, why: str) -> None:
 
 def one_line(text: str, at_most: int = 300) -> str:
     """Strangers' words made fit for a column: one line, no control characters, cut."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:at_most]
+    return mime.one_line(text)[:at_most]
 
 
 def _event(delivery: Delivery, what: str, detail: str) -> None:
