@@ -51,8 +51,8 @@ class DeliveryQuerySet(models.QuerySet):
         return self.filter(kind="letter")
 
     def abandoned(self) -> "DeliveryQuerySet":
-        """Claimed or being submitted by a worker whose lease has run out."""
-        return self.filter(state__in=[State.CLAIMED, State.SUBMITTING], lease_until__lt=Now())
+        """Being submitted by a worker whose lease has run out."""
+        return self.filter(state=State.SUBMITTING, lease_until__lt=Now())
 
     def locked(self) -> "DeliveryQuerySet":
         """Locks the rows, passing over those that another worker holds (PostgreSQL).

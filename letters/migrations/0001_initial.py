@@ -4,7 +4,6 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import letters.models.campaign
-import letters.rules.ledger
 from django.conf import settings
 from django.db import migrations, models
 
@@ -79,9 +78,9 @@ class Migration(migrations.Migration):
                 ('lane', models.PositiveSmallIntegerField(default=3, editable=False)),
                 ('recipient', models.CharField(blank=True, max_length=254, verbose_name='recipient')),
                 ('message_id', models.CharField(max_length=120, unique=True, verbose_name='Message-ID')),
-                ('state', models.CharField(choices=[(letters.rules.ledger.State['HELD'], 'held'), (letters.rules.ledger.State['WAITING'], 'waiting'), (letters.rules.ledger.State['CLAIMED'], 'claimed'), (letters.rules.ledger.State['SUBMITTING'], 'submitting'), (letters.rules.ledger.State['DEFERRED'], 'deferred'), (letters.rules.ledger.State['UNCERTAIN'], 'uncertain'), (letters.rules.ledger.State['ACCEPTED'], 'accepted'), (letters.rules.ledger.State['FAILED'], 'failed'), (letters.rules.ledger.State['SUPPRESSED'], 'suppressed'), (letters.rules.ledger.State['WITHDRAWN'], 'withdrawn'), (letters.rules.ledger.State['CANCELLED'], 'cancelled'), (letters.rules.ledger.State['EXPIRED'], 'expired')], default=letters.rules.ledger.State['WAITING'], max_length=12, verbose_name='state')),
+                ('state', models.CharField(choices=[('held', 'held'), ('waiting', 'waiting'), ('claimed', 'claimed'), ('submitting', 'submitting'), ('deferred', 'deferred'), ('uncertain', 'uncertain'), ('accepted', 'accepted'), ('failed', 'failed'), ('suppressed', 'suppressed'), ('withdrawn', 'withdrawn'), ('cancelled', 'cancelled'), ('expired', 'expired')], default='waiting', max_length=12, verbose_name='state')),
                 ('reason', models.CharField(blank=True, max_length=300, verbose_name='reason')),
-                ('outcome', models.PositiveSmallIntegerField(choices=[(letters.rules.ledger.Outcome['NONE'], 'no news'), (letters.rules.ledger.Outcome['DELIVERED'], 'delivered'), (letters.rules.ledger.Outcome['BOUNCED_SOFT'], 'bounced, for now'), (letters.rules.ledger.Outcome['ACKNOWLEDGED'], 'acknowledged'), (letters.rules.ledger.Outcome['REPLIED'], 'replied'), (letters.rules.ledger.Outcome['BOUNCED_HARD'], 'bounced for good'), (letters.rules.ledger.Outcome['COMPLAINED'], 'complained')], default=letters.rules.ledger.Outcome['NONE'], verbose_name='outcome')),
+                ('outcome', models.PositiveSmallIntegerField(choices=[(0, 'no news'), (10, 'delivered'), (20, 'bounced, for now'), (30, 'acknowledged'), (40, 'replied'), (50, 'bounced for good'), (60, 'complained')], default=0, verbose_name='outcome')),
                 ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
                 ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='due')),
                 ('claimed_by', models.CharField(blank=True, editable=False, max_length=40)),

@@ -30,6 +30,7 @@ class Campaign(models.Model):
 
     class Sending(models.TextChoices):
         DRAFT = "draft", _("draft")
+        READY = "ready", _("ready")
         RUNNING = "running", _("running")
         PAUSED = "paused", _("paused")
         FINISHED = "finished", _("finished")
@@ -55,10 +56,15 @@ class Campaign(models.Model):
     per_office_hour = models.PositiveIntegerField(
         _("letters an hour to one office"),
         default=30,
-        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        validators=[MinValueValidator(1), MaxValueValidator(10_000_000)],
     )
+    office_hours = models.BooleanField(
+        _("in office hours"), default=True,
+        help_text=_("letters go on working days from 8 to 18 o'clock, where the ministry is"),
+    )  # fmt: skip
     send_by = models.DateTimeField(_("send by"), null=True, blank=True, help_text=_("later letters expire"))
     doubt = models.CharField(_("letters in doubt"), max_length=8, choices=Doubt, default=Doubt.HOLD)
+    trusted_since = models.DateTimeField(null=True, editable=False)  # the brake looks at what came after
     rehearsal = models.BooleanField(_("rehearsal"), default=False, help_text=_("its ministries are fake"))
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 
@@ -131,6 +137,11 @@ class Wave(models.Model):
     number = models.PositiveIntegerField(_("number"))
     day = models.DateField(_("rolling, of"), null=True, blank=True)  # None: frozen at a launch
     selected = models.PositiveIntegerField(_("selected"), default=0)
+    canary = models.PositiveIntegerField(
+        _("canary"), default=0, help_text=_("so many went first; the others wait for a person to go on")
+    )
+    continued_at = models.DateTimeField(_("continued"), null=True, editable=False)
+    continued_by = models.CharField(_("continued by"), max_length=150, blank=True, editable=False)
     launched_at = models.DateTimeField(_("launched"), db_default=Now(), editable=False)
     launched_by = models.CharField(_("launched by"), max_length=150, blank=True)
 
@@ -145,6 +156,29 @@ class Wave(models.Model):
 
     def __str__(self) -> str:
         return f"{self.campaign} {self.number}"
+
+
+class Brake(models.Model):
+    """The automatic brake: a campaign paused itself, on this evidence."""
+
+    class Cause(models.TextChoices):
+        BOUNCES = "bounces", _("bounces")
+        COMPLAINTS = "complaints", _("complaints")
+
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="brakes", verbose_name=_("campaign"))
+    cause = models.CharField(_("cause"), max_length=12, choices=Cause)
+    looked_at = models.PositiveIntegerField(_("letters looked at"))
+    found = models.PositiveIntegerField(_("of these"))
+    deliveries = models.JSONField(_("deliveries"), default=list)  # numbers of those found
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = _("brake")
+        verbose_name_plural = _("brakes")
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.found}/{self.looked_at} {self.get_cause_display()}"
 
 
 class Tally(models.Model):

@@ -13,7 +13,6 @@ from letters.rules.ledger import Outcome, State
 LABELS = {
     State.HELD: _("held"),
     State.WAITING: _("waiting"),
-    State.CLAIMED: _("claimed"),
     State.SUBMITTING: _("submitting"),
     State.DEFERRED: _("deferred"),
     State.UNCERTAIN: _("uncertain"),
@@ -47,7 +46,10 @@ class Form(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one envelope recipient, with its state, and its outcome once accepted."""
+    """One message to one envelope recipient, with its state, and its outcome once accepted.
+
+    Every index is written again on each change of state, so there are as few as its readers need.
+    """
 
     class Kind(models.TextChoices):
         CONFIRMATION = "confirmation", _("confirmation")
@@ -65,25 +67,38 @@ class Delivery(models.Model):
         Letter, models.PROTECT, null=True, blank=True, related_name="deliveries", verbose_name=_("letter")
     )
     campaign = models.ForeignKey(
-        Campaign, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("campaign")
-    )
+        Campaign, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("campaign"),
+        db_index=False,
+    )  # fmt: skip
     wave = models.ForeignKey(
-        Wave, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("wave")
+        Wave, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("wave"), db_index=False
     )
     office = models.ForeignKey(
-        Office, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("office")
-    )
+        Office, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("office"),
+        db_index=False,
+    )  # fmt: skip
     supporter = models.ForeignKey(
-        Supporter, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("supporter")
-    )
+        Supporter, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("supporter"),
+        db_index=False,
+    )  # fmt: skip
     recipient = models.CharField(_("recipient"), max_length=254, blank=True)
-    message_id = models.CharField("Message-ID", max_length=120, unique=True)
-    form = models.ForeignKey(Form, models.PROTECT, null=True, blank=True, related_name="+", editable=False)
+    message_id = models.CharField("Message-ID", max_length=120)
+    provider_id = models.CharField(_("the provider's number"), max_length=200, blank=True, editable=False)
+    form = models.ForeignKey(
+        Form, models.PROTECT, null=True, blank=True, related_name="+", editable=False, db_index=False
+    )
 
-    state = models.CharField(_("state"), max_length=12, choices=list(LABELS.items()), default=State.WAITING)
+    state = models.CharField(
+        _("state"),
+        max_length=12,
+        choices=[(state.value, label) for state, label in LABELS.items()],
+        default=State.WAITING.value,
+    )
     reason = models.CharField(_("reason"), max_length=300, blank=True)
     outcome = models.PositiveSmallIntegerField(
-        _("outcome"), choices=list(OUTCOMES.items()), default=Outcome.NONE
+        _("outcome"),
+        choices=[(rank.value, label) for rank, label in OUTCOMES.items()],
+        default=Outcome.NONE.value,
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     due_at = models.DateTimeField(_("due"), db_default=Now())
@@ -101,6 +116,7 @@ class Delivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [
+            models.UniqueConstraint(fields=["message_id"], name="message_id_once"),
             models.UniqueConstraint(
                 fields=["letter", "kind", "recipient"],
                 condition=models.Q(kind="letter"),
@@ -121,10 +137,15 @@ class Delivery(models.Model):
             models.Index(
                 fields=["lease_until"],
                 name="deliveries_leased",
-                condition=models.Q(state__in=["claimed", "submitting"]),
+                condition=models.Q(state="submitting"),
             ),
-            models.Index(fields=["office", "state"], name="deliveries_of_an_office"),
-            models.Index(fields=["campaign", "kind", "state"], name="deliveries_of_a_campaign"),
+            models.Index(fields=["office"], name="deliveries_held", condition=models.Q(state="held")),
+            models.Index(
+                fields=["campaign", "kind", "state", "finished_at"], name="deliveries_of_a_campaign"
+            ),
+            models.Index(
+                fields=["provider_id"], name="deliveries_of_a_provider", condition=~models.Q(provider_id="")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -148,13 +169,3 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return self.what
-
-
-class OfficePace(models.Model):
-    """When the next letter may go to an office; locked while a batch is claimed, survives restarts."""
-
-    office = models.OneToOneField(Office, models.CASCADE, primary_key=True, related_name="+")
-    next_at = models.DateTimeField(db_default=Now())
-
-    def __str__(self) -> str:
-        return str(self.office_id)

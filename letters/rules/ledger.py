@@ -8,7 +8,6 @@ class State(StrEnum):
 
     HELD = "held"
     WAITING = "waiting"
-    CLAIMED = "claimed"
     SUBMITTING = "submitting"
     DEFERRED = "deferred"
     UNCERTAIN = "uncertain"
@@ -25,17 +24,17 @@ FINAL = frozenset({S.ACCEPTED, S.FAILED, S.SUPPRESSED, S.WITHDRAWN, S.CANCELLED,
 OPEN = frozenset(State) - FINAL
 DUE = frozenset({S.WAITING, S.DEFERRED})  # may be claimed when their time has come
 MAY_HAVE_LEFT = frozenset({S.SUBMITTING, S.UNCERTAIN, S.ACCEPTED})  # nobody can call it back
-STOPPABLE = frozenset({S.HELD, S.WAITING, S.CLAIMED, S.DEFERRED})  # nothing has left the machine yet
+STOPPABLE = frozenset({S.HELD, S.WAITING, S.DEFERRED})  # nothing has left the machine yet
 
 _STOPPED = frozenset({S.SUPPRESSED, S.WITHDRAWN, S.CANCELLED, S.EXPIRED})
 TRANSITIONS: dict[State, frozenset[State]] = {
     S.HELD: _STOPPED | {S.WAITING},
     # ACCEPTED from here: a 250 that a worker reads late is final, whatever was believed meanwhile.
-    S.WAITING: _STOPPED | {S.CLAIMED, S.HELD, S.ACCEPTED},
-    S.CLAIMED: _STOPPED | {S.SUBMITTING, S.WAITING, S.DEFERRED, S.HELD, S.FAILED, S.ACCEPTED},
-    S.SUBMITTING: frozenset({S.ACCEPTED, S.FAILED, S.DEFERRED, S.UNCERTAIN}),
-    S.DEFERRED: _STOPPED | {S.CLAIMED, S.HELD, S.FAILED, S.WAITING, S.ACCEPTED},
-    S.UNCERTAIN: frozenset({S.ACCEPTED, S.FAILED, S.WAITING}),
+    S.WAITING: _STOPPED | {S.SUBMITTING, S.HELD, S.FAILED, S.ACCEPTED},
+    # WAITING from here: it is known that the final dot was never sent.
+    S.SUBMITTING: frozenset({S.ACCEPTED, S.FAILED, S.DEFERRED, S.UNCERTAIN, S.WAITING}),
+    S.DEFERRED: _STOPPED | {S.SUBMITTING, S.HELD, S.FAILED, S.WAITING, S.ACCEPTED},
+    S.UNCERTAIN: frozenset({S.ACCEPTED, S.FAILED, S.WAITING, S.DEFERRED}),
     S.ACCEPTED: frozenset(),
     S.FAILED: frozenset(),
     S.SUPPRESSED: frozenset(),
