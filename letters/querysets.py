@@ -7,6 +7,7 @@ from django.db import connection, models
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Now
 
+from letters.rules import ledger
 from letters.rules.ledger import DUE, State
 
 
@@ -40,7 +41,21 @@ class LetterQuerySet(models.QuerySet):
 
 
 class DeliveryQuerySet(models.QuerySet):
-    """Deliveries, by what may happen to them next."""
+    """Deliveries, by what may happen to them next, and the one way in which their state changes."""
+
+    def to(self, target: State, **values: Any) -> int:
+        """Moves those to a state that the ledger's table lets go there; returns how many were moved."""
+        if target in ledger.FINAL:
+            values.setdefault("finished_at", Now())
+        return super(DeliveryQuerySet, self.filter(state__in=ledger.sources(target))).update(
+            state=target, **values
+        )
+
+    def update(self, **values: Any) -> int:
+        """Refuses a change of state past the table: that is what `to` is for."""
+        if "state" in values:
+            raise TypeError("A delivery's state is changed with .to(), by the ledger's table.")
+        return super().update(**values)
 
     def due(self) -> "DeliveryQuerySet":
         """Waiting or deferred, their time come by the database's clock, whatever their campaign does."""

@@ -17,6 +17,10 @@ PERSONAL = frozenset(
 )
 
 
+CHOICES_KEPT = 500  # of asks, for one form
+ASKS: Paragraph = (Slot("asks"),)
+
+
 @dataclass(frozen=True)
 class Source:
     """The approved texts of a letter, parsed: subject, body, footer, and each ask's sentence by key."""
@@ -85,18 +89,84 @@ def compose(form: Form, person: Person) -> Composed:
 
     Raises KeyError when an ask is not on the form.
     """
-    values = {
-        "sender.name": person.name,
-        "sender.place": person.place,
-        "signature": person.signature,
-        "own_words": clean_words(person.own_words),
-        "asks": "\n".join(f"– {form.asks[key]}" for key in person.asks),
-        "reference": person.reference,
-        "reply_address": person.reply_address,
-    }
-    body, footer = _text(form.body, values), _text(form.footer, values)
-    subject = " ".join(_text(form.subject, values).split())
-    return Composed(subject=subject, text=_join(body, footer), html=_html(form, values, person.asks))
+    done = Plan(form).compose(person)
+    return Composed(subject=done.subject, text="".join(done.text), html="".join(done.html))
+
+
+class Fixed(str):
+    """Words that all letters of a form share: worth encoding once."""
+
+    __slots__ = ()
+
+
+BLANK = Fixed("\n")
+SIGNATURE_RULE = Fixed("-- \n")  # RFC 3676 §4.3
+NOTE_BEGINS, NOTE_ENDS = Fixed('<hr>\n<div style="font-size:smaller">\n'), Fixed("</div>\n")
+TAIL = Fixed("</body>\n</html>\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A finished letter in chunks of whole lines; those that many letters share are `Fixed`."""
+
+    subject: str
+    text: list[str]
+    html: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A stretch of paragraphs without anything personal in them, as text and as HTML."""
+
+    text: Fixed
+    html: Fixed
+
+
+class Plan:
+    """A form made ready for many people: what they share is put together once."""
+
+    def __init__(self, form: Form) -> None:
+        self.language = form.language
+        self._asks = form.asks
+        self._chosen: dict[tuple[str, ...], _Shared] = {}
+        self._subject = form.subject
+        self._body, self._footer = _steps(form.body), _steps(form.footer)
+        self._head = Fixed(
+            f'<!DOCTYPE html>\n<html lang="{escape(form.language)}" dir="{form.direction}">\n'
+            '<head><meta charset="utf-8"></head>\n<body style="max-width:40em;line-height:1.5">\n'
+        )
+
+    def compose(self, person: Person) -> Chunked:
+        """The letter of one person. Raises KeyError when an ask is not on the form."""
+        asks = self._chosen.get(person.asks) or self._choose(person.asks)
+        values = {
+            "sender.name": person.name,
+            "sender.place": person.place,
+            "signature": person.signature,
+            "own_words": clean_words(person.own_words),
+            "asks": asks.text,
+            "reference": person.reference,
+            "reply_address": person.reply_address,
+        }
+        text, html = _written(self._body, values, asks)
+        under, under_html = _written(self._footer, values, asks)
+        if under:
+            text = [*text, BLANK, SIGNATURE_RULE, *under]
+            html = [*html, NOTE_BEGINS, *under_html, NOTE_ENDS]
+        subject = " ".join(_text(self._subject, values).split())
+        return Chunked(subject, text or [BLANK], [self._head, *html, TAIL])
+
+    def _choose(self, asks: tuple[str, ...]) -> _Shared:
+        """The list of some asks, kept: many people choose the same ones."""
+        if len(self._chosen) >= CHOICES_KEPT:
+            self._chosen.clear()
+        items = "".join(f"<li>{escape(self._asks[key])}</li>" for key in asks)
+        listed = _Shared(
+            Fixed("\n".join(f"– {self._asks[key]}" for key in asks)),
+            Fixed(f"<ul>{items}</ul>\n" if items else ""),
+        )
+        self._chosen[asks] = listed
+        return listed
 
 
 def clean_words(words: str) -> str:
@@ -142,26 +212,40 @@ def _text(paragraphs: tuple[Paragraph, ...], values: Mapping[str, str]) -> str:
     return "\n\n".join(chunk for chunk in filled if chunk)
 
 
-def _join(body: str, footer: str) -> str:
-    return f"{body}\n\n-- \n{footer}\n" if footer else f"{body}\n"
+def _steps(paragraphs: tuple[Paragraph, ...]) -> list[_Shared | Paragraph]:
+    """Paragraphs with something personal one by one, the others between them put together."""
+    steps: list[_Shared | Paragraph] = []
+    for paragraph in paragraphs:
+        if any(isinstance(part, Slot) for part in paragraph):
+            steps.append(paragraph)
+        elif words := _text((paragraph,), {}):
+            last = steps.pop() if steps and isinstance(steps[-1], _Shared) else None
+            before, before_html = (last.text + "\n", last.html) if last else ("", "")
+            steps.append(_Shared(Fixed(f"{before}{words}\n"), Fixed(f"{before_html}{_blocks(words)}\n")))
+    return steps
 
 
-def _html(form: Form, values: Mapping[str, str], asks: tuple[str, ...]) -> str:
-    items = "".join(f"<li>{escape(form.asks[key])}</li>" for key in asks)
-    chunks = []
-    for paragraph in form.body:
-        if paragraph == (Slot("asks"),):
-            chunks.append(f"<ul>{items}</ul>" if items else "")
+def _written(
+    steps: list[_Shared | Paragraph], values: Mapping[str, str], asks: _Shared
+) -> tuple[list[str], list[str]]:
+    """The chunks of text and of HTML: a blank line between paragraphs, nothing for empty ones."""
+    text: list[str] = []
+    html: list[str] = []
+    for step in steps:
+        if isinstance(step, _Shared):
+            words, marked = step.text, step.html
+        elif step == ASKS:
+            words, marked = Fixed(f"{asks.text}\n") if asks.text else Fixed(), asks.html
+        elif told := "".join(
+            [values[part.name] if isinstance(part, Slot) else part for part in step]
+        ).strip():
+            words, marked = f"{told}\n", f"{_blocks(told)}\n"
         else:
-            chunks.append(_blocks(_text((paragraph,), values)))
-    footer = _blocks(_text(form.footer, values))
-    rule = f'<hr>\n<div style="font-size:smaller">\n{footer}\n</div>' if footer else ""
-    return (
-        f'<!DOCTYPE html>\n<html lang="{escape(form.language)}" dir="{form.direction}">\n'
-        '<head><meta charset="utf-8"></head>\n<body style="max-width:40em;line-height:1.5">\n'
-        + "\n".join(chunk for chunk in (*chunks, rule) if chunk)
-        + "\n</body>\n</html>\n"
-    )
+            continue
+        if words:
+            text += [BLANK, words] if text else [words]
+            html.append(marked)
+    return text, html
 
 
 def _blocks(text: str) -> str:
