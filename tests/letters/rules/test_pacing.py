@@ -6,32 +6,84 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letters.rules.pacing import BURST, HOUR, JITTER, STEPS, Pace, backoff, give_up, interval
+from letters.rules.pacing import (
+    BURST,
+    HOUR,
+    JITTER,
+    STEPS,
+    Pace,
+    backoff,
+    faster,
+    give_up,
+    interval,
+    office_open,
+    slower,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CHANCES = st.floats(0, 1, exclude_max=True)
 GAPS = st.floats(0.01, HOUR)
 
 
-@given(st.integers(1, len(STEPS) - 1), CHANCES, CHANCES)
-def test_each_wait_is_longer_than_the_one_before_whatever_the_chance(
-    attempts: int, one: float, other: float
+@given(st.integers(1, len(STEPS)), CHANCES)
+def test_a_wait_is_spread_by_a_fifth_and_never_longer_than_its_step(attempts: int, chance: float) -> None:
+    step = STEPS[attempts - 1]
+
+    assert step * (1 - JITTER) <= backoff(attempts, chance) <= step
+
+
+def test_waits_grow_to_eight_hours_and_stay_there() -> None:
+    waits = [backoff(attempts, 0.0) for attempts in range(1, 40)]
+
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1], len(set(waits))) == (60, 8 * HOUR, 9)
+    assert backoff(-1, 0.0) == backoff(0, 0.0) == 60
+
+
+@given(st.floats(1, 2 * HOUR), CHANCES)
+def test_whatever_the_window_of_a_greylist_it_is_asked_again_within_a_quarter_of_an_hour(
+    window: float, chance: float
 ) -> None:
-    assert backoff(attempts + 1, one) > backoff(attempts, other)
+    tried, attempts = 0.0, 0
+    while tried < window:
+        attempts += 1
+        tried += backoff(attempts, chance)
+
+    assert tried - window <= 15 * 60
 
 
-@given(st.integers(-1, 10_000), CHANCES)
-def test_a_wait_is_spread_by_a_fifth_and_never_beyond_eight_hours_and_a_fifth(
-    attempts: int, chance: float
+def test_a_domain_that_says_later_is_slowed_down_to_one_a_minute_and_forgiven() -> None:
+    gaps = [0.0]
+    while gaps[-1] < 60:
+        gaps.append(slower(gaps[-1]))
+    assert gaps == [0, 1, 2, 4, 8, 16, 32, 60]
+    assert slower(60) == 60
+    while gaps[-1]:
+        gaps.append(faster(gaps[-1]))
+    assert len(gaps) < 18
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "weekend", "works"),
+    [
+        ("2026-11-23T12:00", "Europe/Paris", "sat sun", True),  # a Monday, one o'clock in Paris
+        ("2026-11-23T06:59", "Europe/Paris", "sat sun", False),  # 07:59
+        ("2026-11-23T07:00", "Europe/Paris", "sat sun", True),  # 08:00
+        ("2026-11-23T17:00", "Europe/Paris", "sat sun", False),  # 18:00
+        ("2026-07-23T06:00", "Europe/Paris", "sat sun", True),  # 08:00 in summer
+        ("2026-11-22T09:00", "Europe/Paris", "sat sun", False),  # Sunday
+        ("2026-11-22T09:00", "Asia/Riyadh", "fri sat", True),
+        ("2026-11-20T09:00", "Asia/Riyadh", "fri sat", False),  # Friday
+        ("2026-11-22T22:30", "Pacific/Auckland", "sat sun", True),  # Monday there already
+        ("2026-11-23T03:00", "Asia/Kathmandu", "sat", True),  # 08:45
+    ],
+)
+def test_a_ministry_works_by_its_own_clock_and_weekend(
+    moment: str, zone: str, weekend: str, works: bool
 ) -> None:
-    step = STEPS[max(0, min(attempts - 1, len(STEPS) - 1))]
+    now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
-    assert step * (1 - JITTER) <= backoff(attempts, chance) <= step * (1 + JITTER)
-    assert 48 <= backoff(attempts, chance) <= 1.2 * 8 * HOUR
-
-
-def test_chance_spreads_evenly_around_the_step() -> None:
-    assert [round(backoff(1, chance)) for chance in (0, 0.25, 0.5, 0.75)] == [48, 54, 60, 66]
+    assert office_open(now, zone=zone, weekend=weekend) is works
 
 
 @pytest.mark.parametrize(
@@ -81,6 +133,7 @@ def test_an_office_not_ready_takes_none_and_one_just_ready_takes_one() -> None:
     assert pace.ready(NOW - timedelta(microseconds=1)) == 0
     assert pace.ready(NOW) == 1
     assert pace.after(NOW, 1) == NOW + timedelta(seconds=60)
+    assert pace.after(NOW, 1, chance=0.5) == NOW + timedelta(seconds=66)
 
 
 def test_idle_hours_save_up_a_few_seconds_only() -> None:
