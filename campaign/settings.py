@@ -152,9 +152,12 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # Sending
-SEND_BATCH = env.integer("SEND_BATCH", default=50)  # deliveries claimed at once
+SEND_BATCH = env.integer("SEND_BATCH", default=1000)  # deliveries claimed at once, at most
 SEND_PLACES = env.integer("SEND_PLACES", default=2)  # worker processes that send at the same time
 LEASE_SECONDS = env.integer("LEASE_SECONDS", default=75)  # a silent worker's rows come back after this
+
+JOURNAL_DIR = env.text("JOURNAL_DIR", default=str(BASE_DIR / ".journal"))  # on a disk that outlives a worker
+LETTER_ID_HEADER = env.text("LETTER_ID_HEADER", default="")  # a header with the letter's number, for logs
 
 # Security
 SECURE_CSP = {

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -63,5 +64,9 @@ def suppressed(
 
 def fingerprint(address: str) -> str:
     """A keyed hash of the mailbox (HMAC-SHA-256, RFC 2104): without the key nobody can test guesses."""
-    key = settings.SUPPRESSION_KEY.encode()
-    return hmac.new(key, address_key(address).encode(), hashlib.sha256).hexdigest()
+    return _hashed(address, settings.SUPPRESSION_KEY)
+
+
+@lru_cache(maxsize=4096)  # a batch asks for the same offices again and again
+def _hashed(address: str, key: str) -> str:
+    return hmac.new(key.encode(), address_key(address).encode(), hashlib.sha256).hexdigest()

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import Protocol
 
 from django.utils import timezone
 
@@ -73,6 +74,22 @@ def form_of(letter: Letter, *, today: date) -> rules.Form:
         asks={key: asks[pk] for key, pk in letter.asks.items()},
     )
     return make_form(letter.campaign, letter.office, texts, today=today)
+
+
+def form_of_many(letter: Letter, *, today: date) -> tuple[rules.Form, dict[str, int]]:
+    """A form that also holds the asks which others may have chosen, and {ask: id of its Text} on it.
+
+    Where those cannot be said of this State, the form of this letter alone.
+    """
+    found = texts_in(letter.campaign, letter.office, letter.language)
+    chosen = Text.objects.in_bulk(letter.asks.values())
+    asks = (found.asks if found else {}) | {key: chosen[pk] for key, pk in letter.asks.items()}
+    texts = Texts(letter.language, letter.courtesy, letter.text, letter.footer, asks)
+    try:
+        form = make_form(letter.campaign, letter.office, texts, today=today)
+    except NoText:
+        return form_of(letter, today=today), dict(letter.asks)
+    return form, {key: text.pk for key, text in asks.items()}
 
 
 def make_form(campaign: Campaign, office: Office, texts: Texts, *, today: date) -> rules.Form:
@@ -145,7 +162,21 @@ def home_of(country: Country | None, language: str) -> str:
     return phrases.name if phrases else country.name
 
 
-def person_of(letter: Letter, *, reply_address: str) -> rules.Person:
+class Signed(Protocol):
+    """What a letter says of its sender: a Letter, or the same columns of it."""
+
+    signer_name: str
+    signer_email: str
+    include_email: bool
+    city: str
+    home: str
+    organisation: str
+    own_words: str
+    asks: dict[str, int]
+    reference: str
+
+
+def person_of(letter: Signed, *, reply_address: str) -> rules.Person:
     """The sender's own part of a letter."""
     place = ", ".join(part for part in (letter.city, letter.home) if part)
     email = letter.signer_email if letter.include_email else ""

@@ -309,4 +309,4 @@ def _record_consent(letter: Letter, supporter: Supporter) -> None:
 
 def _stop(letter: Letter, state: State, reason: str) -> int:
     rows = Delivery.objects.filter(letter=letter, state__in=STOPPABLE)
-    return rows.update(state=state, reason=reason, finished_at=timezone.now())
+    return rows.to(state, reason=reason)

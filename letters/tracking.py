@@ -5,7 +5,7 @@ from enum import IntEnum
 from letters.models import Delivery, DeliveryEvent, Incoming
 from letters.rules.ledger import MAY_HAVE_LEFT, Outcome, State
 from letters.rules.reading import Kind
-from letters.sending.recording import move, one_line
+from letters.sending.recording import one_line
 
 OUTCOME = {
     Kind.BOUNCE_HARD: Outcome.BOUNCED_HARD,
@@ -49,9 +49,6 @@ def heard(delivery: Delivery, kind: Kind, trust: Trust, *, incoming: Incoming, d
     if not new:
         return
     # An answer or a bounce proves that the message left: the doubt is over.
-    move(
-        Delivery.objects.filter(pk=delivery.pk, state=State.UNCERTAIN).values_list("pk", flat=True),
-        State.ACCEPTED,
-        reason=f"settled: {kind} came in",
-    )
+    doubted = Delivery.objects.filter(pk=delivery.pk, state=State.UNCERTAIN)
+    doubted.to(State.ACCEPTED, reason=f"settled: {kind} came in")
     Delivery.objects.filter(pk=delivery.pk, outcome__lt=outcome).update(outcome=outcome)

@@ -20,7 +20,7 @@ from letters.forms import STARTED
 from letters.loading import DATA, load_campaign
 from letters.models import Campaign, Delivery, Letter, Text, TextApproval
 from letters.rules.ledger import State
-from letters.sending import rounds, writing
+from letters.sending import preparing, writing
 
 _numbers = itertools.count(1)
 
@@ -49,7 +49,7 @@ def campaign(
         row.texts.update(state=Text.State.DRAFT)
         TextApproval.objects.filter(text__campaign=row).delete()
     row.signup = Campaign.Signup.OPEN if opened else Campaign.Signup.CLOSED
-    row.per_office_hour = 100_000
+    row.per_office_hour, row.office_hours = 100_000, False
     for name, value in changes.items():
         setattr(row, name, value)
     row.save()
@@ -169,7 +169,7 @@ def sent(letter: Letter) -> Delivery:
 
 def written(delivery: Delivery) -> bytes:
     """The bytes of a delivery's message, read from the tables as a worker does."""
-    return writing.write(Delivery.objects.select_related(*rounds.RELATED).get(pk=delivery.pk))
+    return writing.write(Delivery.objects.select_related(*preparing.RELATED, "form").get(pk=delivery.pk))
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -1,16 +1,13 @@
-"""The database's clock, and the shifts of workers kept by it."""
+"""The database's clock, and the shifts of workers kept by it. Workers' own clocks may be days wrong."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Now
 
 
 class Shift(models.Model):
-    """A place at work that one worker at a time can take, until a time by the database's clock.
-
-    Also where that clock is read: workers' own clocks may be days wrong.
-    """
+    """A place at work that one worker at a time can take, until a time by the database's clock."""
 
     name = models.CharField(max_length=40, unique=True)
     until = models.DateTimeField(db_default=Now())
@@ -22,7 +19,14 @@ class Shift(models.Model):
 
 def database_time() -> datetime:
     """Now, by the database's clock."""
-    row = Shift.objects.get_or_create(name="clock")[0]
-    return Shift.objects.filter(pk=row.pk).values_list(
-        models.ExpressionWrapper(Now(), models.DateTimeField())
-    )[0][0]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {now_sql()}", [])
+        (now,) = cursor.fetchone()
+    return now if isinstance(now, datetime) else datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+
+def now_sql() -> str:
+    """The expression for now, in statements that are written by hand; the same that `Now()` makes."""
+    if connection.vendor == "sqlite":
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
+    return "STATEMENT_TIMESTAMP()"

@@ -76,7 +76,7 @@ def references_in(text: str) -> list[str]:
 
 
 def _bounce_check(delivery: int, key: bytes) -> str:
-    return hmac.new(key, f"bounce:{delivery}".encode(), hashlib.sha256).hexdigest()[:20]
+    return hmac.digest(key, f"bounce:{delivery}".encode(), "sha256").hex()[:20]
 
 
 def _base36(number: int) -> str:

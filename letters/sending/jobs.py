@@ -1,6 +1,7 @@
 """What travels through the engine: a job (one message on its way) and its result."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from letters.sending.mime import Mail
@@ -29,15 +30,23 @@ class Result:
 
 
 @dataclass(slots=True)
-class Job:
-    """One claimed delivery, ready to leave: it is `submitting` in the ledger."""
+class Try:
+    """One try at one delivery, as the ledger needs to know it."""
 
     number: int  # of the delivery
-    kind: str
+    attempts: int  # this one included
+    first_tried_at: datetime | None
+    domain: str  # of the recipient
     campaign: int | None
+
+
+@dataclass(slots=True)
+class Job(Try):
+    """One claimed delivery, ready to leave: it is `submitting` in the ledger."""
+
+    kind: str
     sender: str  # envelope sender, signed for this delivery
     recipient: str  # envelope recipient, its domain in ASCII
-    domain: str  # of the recipient
     mail: Mail
     checked_at: float  # time.monotonic() of the last look for objections
     message: bytes = b""  # as it travels by SMTP; empty for providers

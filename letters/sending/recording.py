@@ -1,92 +1,76 @@
-"""Records what became of a delivery. Every change of state goes through here, by the ledger's table."""
+"""Records what became of tries, in bulk. Every change goes by the ledger's table; claims are respected."""
 
 import random
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce, Now
 
-from letters.models import Delivery, DeliveryEvent
-from letters.models.clock import database_time
+from letters.models import Campaign, Delivery, DeliveryEvent, Destination
+from letters.models.clock import database_time, now_sql
 from letters.querysets import in_seconds
 from letters.rules import ledger, pacing
 from letters.rules.ledger import State
 from letters.sending import mime
-from letters.sending.smtp import SmtpError
+from letters.sending.jobs import Result, Try, Verdict
+
+Tried = tuple[Try, Result]
+AGAIN_SOON = 1.0  # seconds after which an untouched message may be claimed again
+MAYBE_OURS = (State.SUBMITTING, State.UNCERTAIN)  # the latter when the lease ran out meanwhile
+PAUSED = 5.0  # seconds after which a message whose campaign does not run is looked at again
 
 
-def move(
-    numbers: Iterable[int], target: State, *, reason: str = "", claim: str = "", **values: object
-) -> int:
-    """Moves deliveries to a state from which the table allows it; returns how many were moved.
+def record(name: str, tried: Iterable[Tried]) -> int:
+    """Records the results of one worker's tries; returns how many messages were taken.
 
-    With `claim`, only rows of that claim: a worker whose lease ran out changes nothing of its successor's.
+    `name` is the claim's: what belongs to another one by now stays as it is, but for a message that was
+    taken, which is final whatever was believed meanwhile.
     """
-    rows = Delivery.objects.filter(pk__in=list(numbers), state__in=ledger.sources(target))
-    if claim:
-        rows = rows.filter(claimed_by=claim)
-    if target in ledger.FINAL:
-        values["finished_at"] = Now()
-    return rows.update(state=target, reason=one_line(reason), **values)
+    by: dict[Verdict, list[Tried]] = defaultdict(list)
+    for pair in tried:
+        by[pair[1].verdict].append(pair)
+    with transaction.atomic():
+        taken = _taken(by[Verdict.TAKEN])
+        for one, result in by[Verdict.REFUSED]:
+            _conclude(one, State.FAILED, result.words, name)
+        _later(by[Verdict.LATER], name)
+        doubtful(name, {one.number: result.words for one, result in by[Verdict.DOUBT]})
+        _untouched(by[Verdict.UNTOUCHED], name)
+        _pace_domains(by)
+    return taken
 
 
-def submitting(number: int, *, claim: str, lease: float) -> bool:
-    """Commits to the ledger that a message is about to leave. False when it must not any more.
-
-    One conditional update, so that a pause, a withdrawal or another worker wins or loses cleanly.
-    """
-    rows = Delivery.objects.filter(pk=number, state=State.CLAIMED, claimed_by=claim, lease_until__gt=Now())
-    running = rows.exclude(kind=Delivery.Kind.LETTER) | rows.filter(campaign__sending="running")
-    allowed = Delivery.objects.filter(pk__in=running.values("pk"), state=State.CLAIMED, claimed_by=claim)
-    return bool(
-        allowed.update(
-            state=State.SUBMITTING,
-            attempts=F("attempts") + 1,
-            submitted_at=Coalesce("submitted_at", Now()),
-            first_tried_at=Coalesce("first_tried_at", Now()),
-            lease_until=in_seconds(lease),
-        )
+def doubtful(name: str, why: dict[int, str]) -> int:
+    """Marks deliveries uncertain, or, where their campaign says so, has them sent again; returns how many."""
+    mine = Delivery.objects.filter(claimed_by=name)
+    marked = []
+    for number, words in why.items():
+        if mine.filter(pk=number).to(State.UNCERTAIN, reason=one_line(words)):
+            marked.append(_event(number, "uncertain", words))
+    DeliveryEvent.objects.bulk_create(marked)
+    again = Delivery.objects.filter(
+        pk__in=why, state=State.UNCERTAIN, campaign__doubt=Campaign.Doubt.RESEND, claimed_by=name
     )
+    if numbers := list(again.values_list("pk", flat=True)):
+        rule = "in doubt, sent again as the campaign says"
+        Delivery.objects.filter(pk__in=numbers).to(State.WAITING, reason=rule, due_at=in_seconds(0))
+        DeliveryEvent.objects.bulk_create(_event(number, "resent", rule) for number in numbers)
+    return len(marked)
 
 
-def accepted(delivery: Delivery, words: str) -> None:
-    """The relay took the message: final, whatever was believed meanwhile and whoever claimed it since."""
-    if move([delivery.pk], State.ACCEPTED, reason=words):
-        _event(delivery, "accepted", words)
-
-
-def refused(delivery: Delivery, error: SmtpError) -> None:
-    """The relay did not take it: tried again later, given up, or in doubt, by stage and code.
-
-    Changes nothing when the row is no longer this claim's.
-    """
-    if error.in_doubt:
-        _conclude(delivery, State.UNCERTAIN, f"no answer to the final dot: {error.text}")
-    elif error.permanent:
-        fail(delivery, str(error))
-    elif pacing.give_up(delivery.first_tried_at, database_time()):
-        fail(delivery, f"given up after {delivery.attempts} tries: {error}")
-    else:
-        wait = pacing.backoff(delivery.attempts, random.random())  # noqa: S311  spreads load, no secret
-        _conclude(delivery, State.DEFERRED, f"{error}; next try in {wait:.0f} s", due_at=in_seconds(wait))
-
-
-def fail(delivery: Delivery, why: str) -> None:
-    """This delivery alone failed, for good, with a reason. Nothing, when it is no longer this claim's."""
-    _conclude(delivery, State.FAILED, why)
-
-
-def _conclude(delivery: Delivery, state: State, why: str, **values: object) -> None:
-    if move([delivery.pk], state, reason=why, claim=delivery.claimed_by, **values):
-        _event(delivery, state.value, why)
-
-
-def withhold(delivery: Delivery, state: State, why: str) -> None:
-    """A claimed delivery does not leave: it goes where the objection says."""
-    wait = 5 if state == State.WAITING else 0
-    moved = move([delivery.pk], state, reason=why, claim=delivery.claimed_by, due_at=in_seconds(wait))
-    if moved and state != State.WAITING:
-        _event(delivery, str(state), why)
+def withhold(objections: dict[int, tuple[State, str]]) -> None:
+    """Due messages that must not leave go where the objection says, with its reason."""
+    by: dict[tuple[State, str], list[int]] = defaultdict(list)
+    for number, objection in objections.items():
+        by[objection].append(number)
+    for (state, why), numbers in by.items():
+        rows = Delivery.objects.filter(pk__in=numbers)
+        if state == State.WAITING:
+            rows.update(reason=one_line(why), due_at=in_seconds(PAUSED))
+        elif rows.to(state, reason=one_line(why)):
+            DeliveryEvent.objects.bulk_create(_event(number, state.value, why) for number in numbers)
 
 
 def one_line(text: str, at_most: int = 300) -> str:
@@ -94,5 +78,68 @@ def one_line(text: str, at_most: int = 300) -> str:
     return mime.one_line(text)[:at_most]
 
 
-def _event(delivery: Delivery, what: str, detail: str) -> None:
-    DeliveryEvent.objects.create(delivery=delivery, what=what, detail=one_line(detail, 500), source="worker")
+def _taken(tried: list[Tried]) -> int:
+    """The hot path: one statement. The row itself says when it was taken, and with which words."""
+    if not tried:
+        return 0
+    values: list[Any] = []
+    for one, result in tried:
+        values += (one.number, one_line(result.words), result.provider_id[:200])
+    sources = sorted(ledger.sources(State.ACCEPTED))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {Delivery._meta.db_table} SET state = %s, reason = new.column2,"  # noqa: S608
+            f" provider_id = new.column3, lease_until = NULL, finished_at = {now_sql()}"
+            f" FROM (VALUES {', '.join(['(%s, %s, %s)'] * len(tried))}) AS new"
+            f" WHERE id = new.column1 AND state IN ({', '.join(['%s'] * len(sources))})",
+            [State.ACCEPTED, *values, *sources],
+        )
+        return int(cursor.rowcount)
+
+
+def _later(tried: list[Tried], name: str) -> None:
+    if not tried:
+        return
+    now = database_time()
+    for one, result in tried:
+        if pacing.give_up(one.first_tried_at, now):
+            _conclude(one, State.FAILED, f"given up after {one.attempts} tries: {result.words}", name)
+            continue
+        wait = max(pacing.backoff(one.attempts, random.random()), result.wait or 0.0)  # noqa: S311
+        words = f"{result.words}; next try in {wait:.0f} s"
+        _conclude(one, State.DEFERRED, words, name, due_at=in_seconds(wait))
+
+
+def _untouched(tried: list[Tried], name: str) -> None:
+    """Known not to have left, and not tried: as if it had not been claimed."""
+    by: dict[str, list[int]] = defaultdict(list)
+    for one, result in tried:
+        by[result.words].append(one.number)
+    for words, numbers in by.items():
+        mine = Delivery.objects.filter(pk__in=numbers, claimed_by=name, state__in=MAYBE_OURS)
+        mine.to(
+            State.WAITING, reason=one_line(words), due_at=in_seconds(AGAIN_SOON), attempts=F("attempts") - 1
+        )
+
+
+def _conclude(one: Try, state: State, why: str, name: str, **values: Any) -> None:
+    mine = Delivery.objects.filter(pk=one.number, claimed_by=name)
+    if mine.to(state, reason=one_line(why), **values):
+        _event(one.number, state.value, why).save()
+
+
+def _pace_domains(by: dict[Verdict, list[Tried]]) -> None:
+    """A domain that said “later” gets its messages further apart, one that took one nearer again."""
+    slow = {one.domain: result for one, result in by[Verdict.LATER] if result.about_domain}
+    slowed = dict(Destination.objects.filter(gap__gt=0).values_list("domain", "gap"))
+    for domain, result in slow.items():
+        gap = pacing.slower(slowed.get(domain, 0.0))
+        values = {"gap": gap, "why": one_line(result.words), "next_at": in_seconds(gap)}
+        Destination.objects.update_or_create(domain=domain, defaults=values)
+    for domain in ({one.domain for one, _ in by[Verdict.TAKEN]} & slowed.keys()) - slow.keys():
+        gap = pacing.faster(slowed[domain])
+        Destination.objects.filter(pk=domain).update(gap=gap, **({} if gap else {"why": ""}))
+
+
+def _event(number: int, what: str, detail: str) -> DeliveryEvent:
+    return DeliveryEvent(delivery_id=number, what=what, detail=one_line(detail, 500), source="worker")

@@ -1,62 +1,99 @@
-"""Rows of workers that went silent: returned, or marked uncertain; never sent again when we cannot know."""
+"""Rows of workers that went silent: settled by their journals, else uncertain; never resent on a guess."""
 
 from django.db import transaction
 
-from letters.models import Campaign, Delivery, DeliveryEvent
+from letters.models import Delivery, DeliveryEvent
 from letters.querysets import in_seconds
 from letters.rules import ledger
 from letters.rules.ledger import Outcome, State
-from letters.sending.recording import move
+from letters.sending import journal, recording
+from letters.sending.jobs import Result, Try, Verdict
+from letters.sending.journal import Found
+
+SILENT = "its worker went silent while sending"
+WAIT_DAYS = 3  # after which a doubt that a person put off is shown again
 
 
 def recover() -> tuple[int, int]:
-    """Settles expired leases; returns (given back, uncertain). May run at any time, anywhere.
+    """Settles what dead workers left; returns (given back, uncertain). May run at any time, anywhere.
 
-    Claimed rows had not left: they wait again. Rows being submitted may have left: where a bounce or an
-    answer came in meanwhile, they did; the others become uncertain, and only where the campaign's rule
-    says so are they sent again.
+    A journal on this disk tells letter by letter what can have left. Without one, all that a worker was
+    submitting when its lease ran out may have: where a bounce or an answer came in meanwhile it did; the
+    others become uncertain, and only where the campaign's rule says so are they sent again.
     """
-    with transaction.atomic():
-        stale = Delivery.objects.abandoned().locked()
-        rows = list(stale.values_list("pk", "state", "outcome", "campaign__doubt"))
-        back = [pk for pk, state, _, _ in rows if state == State.CLAIMED]
-        left = [(pk, outcome, doubt) for pk, state, outcome, doubt in rows if state == State.SUBMITTING]
-        known = [pk for pk, outcome, _ in left if outcome > Outcome.NONE]
-        doubtful = [pk for pk, outcome, _ in left if outcome == Outcome.NONE]
-        resend = [pk for pk, _, doubt in left if pk in doubtful and doubt == Campaign.Doubt.RESEND]
-        move(known, State.ACCEPTED, reason="its worker went silent, but news of it came in")
-        move(back, State.WAITING, reason="its worker went silent before sending", claimed_by="")
-        move(doubtful, State.UNCERTAIN, reason="its worker went silent while sending")
-        _note(doubtful, "uncertain", "the worker's lease ran out while it was sending")
-        if resend:
-            move(
-                resend,
-                State.WAITING,
-                reason="in doubt, sent again as the campaign says",
-                due_at=in_seconds(0),
-            )
-            _note(resend, "resent", "the campaign's rule for letters in doubt is to send again")
-    return len(back), len(doubtful)
+    back = doubts = 0
+    for path in journal.all_files():
+        with journal.abandoned(path) as found:
+            if found is not None:
+                settled = _by_journal(found)
+                back, doubts = back + settled[0], doubts + settled[1]
+    return back, doubts + _by_lease()
 
 
-def settle(delivery: Delivery, target: State, *, by: str) -> bool:
+def settle(delivery: Delivery, target: State | None, *, by: str) -> bool:
     """A person settles an uncertain delivery: ACCEPTED (it went), FAILED (it did not), WAITING (send again).
 
-    False when it was settled meanwhile. Raises TransitionError for any other state.
+    None puts the decision off for some days. False when it was settled meanwhile. Raises TransitionError
+    for any other state.
     """
-    ledger.check(State.UNCERTAIN, target)
+    if target is not None:
+        ledger.check(State.UNCERTAIN, target)
     with transaction.atomic():
         locked = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery.pk)
         if locked.state != State.UNCERTAIN:
             return False
-        move([locked.pk], target, reason=f"settled by {by}", due_at=in_seconds(0))
-        DeliveryEvent.objects.create(
-            delivery=locked, what="settled", detail=f"{target} by {by}", source="person"
-        )
+        mine = Delivery.objects.filter(pk=locked.pk)
+        if target is None:
+            mine.update(due_at=in_seconds(WAIT_DAYS * 86_400))
+        else:
+            mine.to(target, reason=f"settled by {by}"[:300], due_at=in_seconds(0))
+        what = f"{target or 'wait'} by {by}"
+        DeliveryEvent.objects.create(delivery=locked, what="settled", detail=what[:500], source="person")
     return True
 
 
-def _note(numbers: list[int], what: str, detail: str) -> None:
-    DeliveryEvent.objects.bulk_create(
-        DeliveryEvent(delivery_id=pk, what=what, detail=detail, source="recovery") for pk in numbers
+def _by_journal(found: Found) -> tuple[int, int]:
+    rows = Delivery.objects.filter(claimed_by=found.name, state__in=[State.SUBMITTING, State.UNCERTAIN])
+    tried: list[tuple[Try, Result]] = []
+    columns = ("pk", "attempts", "first_tried_at", "campaign_id", "state", "recipient")
+    for number, attempts, first, campaign, state, recipient in rows.values_list(*columns):
+        domain = recipient.rpartition("@")[2].lower()
+        result = _told(found, number, doubted=state == State.UNCERTAIN)
+        if result is not None:
+            tried.append((Try(number, attempts, first, domain, campaign), result))
+    with transaction.atomic():
+        known = [one for one, result in tried if result.verdict is Verdict.DOUBT]
+        news = _heard_of(one.number for one in known)
+        recording.record(found.name, [(one, result) for one, result in tried if one.number not in news])
+    verdicts = [result.verdict for one, result in tried if one.number not in news]
+    return verdicts.count(Verdict.UNTOUCHED), verdicts.count(Verdict.DOUBT)
+
+
+def _told(found: Found, number: int, *, doubted: bool) -> Result | None:
+    """What a journal says of one delivery; None where it adds nothing."""
+    if number in found.results:
+        return found.results[number]
+    if number in found.dotted or not found.trusted:
+        return None if doubted else Result(Verdict.DOUBT, SILENT)
+    return Result(Verdict.UNTOUCHED, "its worker went silent before sending")
+
+
+def _by_lease() -> int:
+    with transaction.atomic():
+        rows = list(Delivery.objects.abandoned().locked().values_list("pk", "claimed_by"))
+        news = _heard_of(number for number, _ in rows)
+        left = [(number, name) for number, name in rows if number not in news]
+        return sum(
+            recording.doubtful(name, {number: SILENT for number, other in left if other == name})
+            for name in {name for _, name in left}
+        )
+
+
+def _heard_of(numbers: object) -> set[int]:
+    """Those of which news came in: they left, whatever became of their worker."""
+    rows = Delivery.objects.filter(pk__in=list(numbers), outcome__gt=Outcome.NONE)  # type: ignore[call-overload]
+    known = set(rows.values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=known).to(
+        State.ACCEPTED, reason="its worker went silent, but news of it came in"
     )
+    return known

@@ -1,97 +1,184 @@
-"""One round of a worker: claim, ask for objections, commit, send, record, until nothing is due."""
+"""One round of a worker: claim, commit, send, record, again and again until nothing is due.
+
+The thread alternates between the database and the lines: a look at the database every few hundredths of
+a second, so that a pause is obeyed at once, and results recorded within a tenth.
+"""
 
 import logging
+import secrets
 import time
+from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 
-from contacts.addresses import envelope
-from letters import composing
-from letters.models import Delivery
-from letters.models.clock import database_time
-from letters.rules.ledger import State
-from letters.sending import recording, transport, writing
-from letters.sending.claiming import claim
-from letters.sending.objections import objection
-from letters.sending.smtp import SmtpError
+from letters.models import Campaign, Destination, RelayPace
+from letters.querysets import in_seconds
+from letters.sending import preparing, recording, transport
+from letters.sending.exchange import Exchange
+from letters.sending.jobs import Verdict
+from letters.sending.journal import Journal
+from letters.sending.recording import Tried
 
 log = logging.getLogger(__name__)
-RELATED = (
-    "campaign", "letter__campaign", "letter__supporter", "letter__office__country", "letter__country",
-    "letter__lives_in", "letter__text", "letter__footer", "office__country", "form",
-)  # fmt: skip
 DATABASE_AWAY = (OperationalError, InterfaceError)
+TICK = 0.02  # seconds on the lines between two looks at the database
+RECORD_EVERY = 0.1  # seconds; a crash in between is told by the journal
+FIRST_BATCH = 16
+AIM = 0.5  # seconds that a batch should take: short enough for its objections to stay fresh
+PATIENCE = 45.0  # seconds for which results wait for a database that is away; below the lease
 
 
 def send_due(seconds: float) -> int:
-    """Sends what is due, for at most so many seconds; returns how many messages were handed over.
+    """Sends what is due, for at most so many seconds; returns how many messages were taken.
 
-    Raises InvalidMailer when a relay is not configured, database errors when it is away; what was claimed
-    and not yet sent is given back.
+    Raises InvalidMailer when a relay may not be used, database errors when it is away; what was claimed
+    and not sent is given back.
     """
-    until, sent = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
-        name, numbers = claim(settings.SEND_BATCH)
-        if not numbers:
-            break
-        try:
-            while numbers and time.monotonic() < until:
-                sent += _send(numbers[0], name)
-                numbers.pop(0)
-        finally:
-            recording.move(numbers, State.WAITING, claim=name)
+    round_ = Round()
+    try:
+        sent = round_.run(seconds)
+    except BaseException:
+        round_.leave()
+        raise
+    round_.journal.close(settled=True)
     return sent
 
 
-def _send(number: int, name: str) -> bool:
-    """Sends one claimed delivery. True when the relay took it."""
-    delivery = Delivery.objects.select_related(*RELATED).get(pk=number)
-    if (delivery.state, delivery.claimed_by) != (State.CLAIMED, name):
-        return False
-    relay = transport.connection(delivery.kind)
-    try:
-        if why := objection(delivery):
-            recording.withhold(delivery, *why)
-            return False
-        message, recipient = _prepared(delivery), envelope(delivery.recipient)
-    except DATABASE_AWAY:
-        raise
-    except Exception as error:  # whatever is wrong with this one, it alone fails and says so
-        log.exception("delivery %s cannot be written", number)
-        recording.fail(delivery, f"cannot be written: {error}")
-        return False
-    if not recording.submitting(number, claim=name, lease=settings.LEASE_SECONDS):
-        recording.move([number], State.WAITING, claim=name)
-        return False
-    delivery.refresh_from_db(fields=["attempts", "first_tried_at", "state"])
-    try:
-        words = relay.submit(writing.envelope_sender(delivery), recipient, message)
-    except SmtpError as error:
-        log.info("delivery %s not taken: %s %s", number, error.stage, error.code)
-        recording.refused(delivery, error)
-        return False
-    recording.accepted(delivery, words)
-    return True
+@dataclass
+class Wicket:
+    """What goes to one mailer in this round: its exchange, and how much is claimed at once."""
+
+    alias: str
+    exchange: Exchange
+    size: int
+    claimed_at: float = 0.0
+    dry: bool = False  # the last claim found nothing
+    rested: float = field(default=0.0)  # the rest that the table knows of
+
+    def hungry(self) -> bool:
+        """Whether it could do with more jobs."""
+        return self.exchange.waiting < max(1, self.size // 4)
+
+    def adapt(self, now: float, got: int) -> None:
+        """Claims twice as much where a batch was gone in half the time aimed at, less where it took long."""
+        took = now - self.claimed_at
+        if self.claimed_at and not self.dry:
+            if took < AIM / 2:
+                self.size = min(settings.SEND_BATCH, self.size * 2)
+            elif took > AIM * 2:
+                self.size = max(2, self.size // 2)
+        self.claimed_at, self.dry = now, got == 0
 
 
-def _prepared(delivery: Delivery) -> bytes:
-    """The message, with what it is made of frozen first: its form, its recipient, its date."""
-    changed = []
-    if delivery.submitted_at is None:
-        delivery.submitted_at = database_time()
-        changed.append("submitted_at")
-    if delivery.kind == Delivery.Kind.LETTER:
-        assert delivery.letter is not None
-        assert delivery.office is not None
-        if delivery.form is None:
-            form = composing.form_of(delivery.letter, today=delivery.submitted_at.date())
-            delivery.form = composing.keep(form)
-            changed.append("form")
-        if delivery.recipient != delivery.office.email:
-            delivery.recipient = delivery.office.email
-            changed.append("recipient")
-    message = writing.write(delivery)
-    if changed:
-        delivery.save(update_fields=changed)
-    return message
+class Round:
+    """The state of one round."""
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(8)
+        self.lines = transport.lines()
+        self.journal = Journal(self.name)
+        self.results: list[Tried] = []
+        self.recorded_at = time.monotonic()
+        self.taken = 0
+        self.wickets = [self._wicket(alias) for alias in transport.ALIASES]
+
+    def run(self, seconds: float) -> int:
+        """Goes on while there is something to do, and while there is time to begin something."""
+        until = time.monotonic() + seconds
+        while True:
+            begun = time.monotonic() < until and self._claim()
+            busy = any(one.exchange.waiting or one.exchange.flying for one in self.wickets)
+            if not begun and not busy:
+                break
+            self.lines.run(TICK)
+            self._look(late=time.monotonic() > until)
+            self._collect()
+            if self.results and time.monotonic() - self.recorded_at >= RECORD_EVERY:
+                self._record()
+        self._record()
+        return self.taken
+
+    def leave(self) -> None:
+        """Something went wrong: what has not left is given back where that is possible, and all is told."""
+        for one in self.wickets:
+            one.exchange.recall("the round broke off")
+        until = time.monotonic() + PATIENCE
+        while any(one.exchange.flying for one in self.wickets) and time.monotonic() < until:
+            self.lines.run(TICK)
+        self._collect()
+        try:
+            recording.record(self.name, self.results)
+        except DATABASE_AWAY:
+            self.journal.close(settled=False)  # it tells the next one who looks
+        else:
+            self.journal.close(settled=True)
+
+    def _wicket(self, alias: str) -> Wicket:
+        exchange = self.lines.exchange(alias)
+        exchange.journal, exchange.halted = self.journal, ""
+        return Wicket(alias, exchange, size=min(settings.SEND_BATCH, FIRST_BATCH))
+
+    def _claim(self) -> bool:
+        """Fills up what runs low; True when something was claimed."""
+        begun = False
+        for one in self.wickets:
+            if one.exchange.halted or not one.hungry():
+                continue
+            batch = preparing.claim(self.name, one.alias, one.size)
+            self._staff(one)
+            one.adapt(time.monotonic(), len(batch))
+            one.exchange.put(batch.jobs)
+            self.results += batch.spoilt
+            begun = begun or len(batch) > 0
+        return begun
+
+    def _staff(self, one: Wicket) -> None:
+        """Connections and limits as they are set now: changes count without a restart."""
+        pace = RelayPace.objects.get(pk=one.alias)
+        limited = Destination.objects.exclude(connections=None)
+        limits = {row.domain: row.connections for row in limited if row.connections is not None}
+        one.exchange.staff(pace.connections // max(1, settings.SEND_PLACES), limits)
+
+    def _look(self, *, late: bool) -> None:
+        """Calls back letters of campaigns that do not run any more, and all that waits when time is over."""
+        for one in self.wickets:
+            if late:
+                one.exchange.recall("the round is over")
+            elif one.alias == "letters" and one.exchange.waiting:
+                others = Campaign.objects.exclude(sending=Campaign.Sending.RUNNING)
+                one.exchange.stop(set(others.values_list("pk", flat=True)))
+
+    def _collect(self) -> None:
+        for one in self.wickets:
+            results, one.exchange.results = one.exchange.results, []
+            self.results += results
+
+    def _record(self) -> None:
+        """Records what is known; waits for a database that is away, because results are precious."""
+        until, results = time.monotonic() + PATIENCE, self.results
+        while True:
+            try:
+                self.taken += recording.record(self.name, results) if results else 0
+                self._tell_rests(results)
+                break
+            except DATABASE_AWAY:
+                if time.monotonic() > until:
+                    raise
+                log.warning("the database is away; %d results wait", len(results))
+                close_old_connections()
+                self.lines.run(0.5)
+        self.results, self.recorded_at = [], time.monotonic()
+
+    def _tell_rests(self, results: list[Tried]) -> None:
+        """Writes down that a relay rests, for all workers, and that it works again."""
+        took = {result.verdict for _, result in results}
+        for one in self.wickets:
+            row = RelayPace.objects.filter(pk=one.alias)
+            rest = one.exchange.rest_until - self.lines.loop.time()
+            if rest > 0 and one.exchange.rest_until != one.rested:
+                one.rested = one.exchange.rest_until
+                row.update(rest_until=in_seconds(rest), trouble=recording.one_line(one.exchange.trouble))
+            elif one.exchange.trouble and Verdict.TAKEN in took and rest <= 0:
+                one.exchange.trouble = ""
+                row.update(trouble="")

@@ -1,19 +1,21 @@
-"""An SMTP client (RFC 5321) that knows at every moment what the relay can have accepted.
+"""SMTP (RFC 5321) that pipelines (RFC 2920) and knows at every moment what the relay can have taken.
 
-`smtplib` cannot tell a failure before the final dot from one after it. Here the stage is part of every
-error: before the dot nothing was accepted; between the dot and its answer nobody can know.
+A line is one kept connection. Envelope and DATA travel in one group, and the next envelope travels with
+the previous body, so that a letter costs one turn; where the relay does not offer PIPELINING each command
+waits for its answer. Before the final dot nothing was taken; between the dot and its answer nobody can know.
 """
 
-import base64
+import asyncio
 import re
-import socket
-import ssl
-import time
-from dataclasses import dataclass
+from collections import deque
 from enum import StrEnum
+from typing import Protocol
+
+from letters.sending.jobs import Job, Result, Verdict
 
 MAX_REPLY, MAX_LINES = 64_000, 200  # octets and lines of one reply; a relay that says more is broken
-REPLY = re.compile(r"[2-5][0-9]{2}([ -]|$)", re.ASCII)
+REPLY = re.compile(rb"[2-5][0-9]{2}([ -]|$)")
+NOT_IN_A_PATH = re.compile(r"[\r\n<> \x00]")
 
 
 class Stage(StrEnum):
@@ -25,215 +27,267 @@ class Stage(StrEnum):
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
-    BODY = "body"
     DOT = "dot"
+    RESET = "reset"
 
 
-@dataclass(frozen=True)
-class Relay:
-    """Where mail is handed over, and how. Timeouts in seconds."""
+class Desk(Protocol):
+    """Where a line gets its jobs from, and where it tells what became of them."""
 
-    host: str
-    port: int
-    username: str = ""
-    password: str = ""
-    use_tls: bool = False  # STARTTLS demanded
-    use_ssl: bool = False  # TLS from the start
-    timeout: float = 30.0
-    deadline: float = 50.0  # of one whole submission; shorter than a lease
-    hello: str = "localhost"
+    def next(self) -> Job | None:
+        """The next job to offer, if there is one."""
 
+    def before_dot(self, job: Job) -> bool:
+        """Whether the job may still leave; notes that its final dot is about to be sent."""
 
-class SmtpError(Exception):
-    """A submission that was not accepted. `code` is the relay's reply code, 0 for a broken connection."""
+    def done(self, job: Job, result: Result) -> None:
+        """A job has its result."""
 
-    def __init__(self, stage: Stage, code: int, text: str) -> None:
-        super().__init__(f"{stage}: {code or 'no answer'} {text}".strip())
-        self.stage, self.code, self.text = stage, code, text
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether the relay may have accepted the message all the same: the answer to the dot is missing."""
-        return self.stage == Stage.DOT and self.code == 0
-
-    @property
-    def permanent(self) -> bool:
-        """Whether the relay said never (5xx) to this very message or recipient (RFC 5321 §4.2.1)."""
-        if self.stage == Stage.MAIL:
-            return self.code == 552  # too large; any other refusal here is about us, not about the letter
-        return 500 <= self.code < 600 and self.stage in {Stage.RCPT, Stage.DATA, Stage.DOT}
+    def gone(self, line: "Line", why: str) -> None:
+        """A line is closed."""
 
 
-class Connection:
-    """One kept connection to a relay. Not shared between threads."""
+class Line(asyncio.Protocol):
+    """One kept connection. `stage` is that of the answer it waits for, `since` when it began to wait."""
 
-    def __init__(self, relay: Relay) -> None:
-        self.relay = relay
-        self._socket: socket.socket | None = None
-        self._buffer = b""
-        self._deadline = 0.0
-        self._stage = Stage.CONNECT
-        self.extensions: set[str] = set()
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.transport: asyncio.Transport | None = None
+        self.extensions: dict[str, str] = {}
+        self.since: float | None = None
+        self.job: Job | None = None  # what is being offered
+        self.buffer = b""
+        self._ahead: Job | None = None  # its envelope went with the body before
+        self._expected: deque[Stage] = deque()
+        self._unsaid: deque[tuple[Stage, bytes]] = deque()  # without PIPELINING
+        self._failure: tuple[Stage, int, str] | None = None
+        self._reset = False
+        self._reply: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+        # While the line is being opened one reply at a time is waited for: the first is the greeting.
+        self.asked: asyncio.Future[tuple[int, str]] | None = self._loop.create_future()
 
     @property
-    def open(self) -> bool:
-        """Whether it has been connected and not found broken since."""
-        return self._socket is not None
+    def stage(self) -> Stage:
+        """What the next answer is about."""
+        return self._expected[0] if self._expected else Stage.CONNECT
 
-    def submit(self, sender: str, recipient: str, message: bytes) -> str:
-        """Hands over one message for one recipient; returns the relay's words of acceptance.
+    @property
+    def idle(self) -> bool:
+        """Whether it could take a job."""
+        return self.job is None and self.transport is not None
 
-        `message` has CRLF line ends. Connects first if need be; a kept connection that turns out to be
-        closed before MAIL is answered is opened once more. Raises SmtpError with the stage reached.
-        """
-        self._deadline = time.monotonic() + self.relay.deadline
-        kept = self.open
-        try:
-            return self._guarded(sender, recipient, message)
-        except SmtpError as error:
-            if not (kept and error.code in {0, 421} and error.stage == Stage.MAIL):
-                raise
-        return self._guarded(sender, recipient, message)
+    def take(self) -> None:
+        """Takes the next job of the desk, if there is one."""
+        ahead, self._ahead = self._ahead, None
+        self.job = ahead or self._next()
+        if self.job is not None and ahead is None:
+            self._say(self._envelope(self.job))
 
-    def close(self) -> None:
-        """Closes without ceremony; says QUIT when the connection is in order."""
-        if self._socket is None:
+    def close(self, why: str = "") -> None:
+        """Ends the conversation; what was not said to be taken is told to the desk."""
+        if self.transport is None:
             return
-        try:
-            self._socket.settimeout(1)
-            self._socket.sendall(b"QUIT\r\n")
-        except OSError:
-            pass  # it is being thrown away
-        self._drop()
-
-    def _guarded(self, sender: str, recipient: str, message: bytes) -> str:
-        """A transaction in which nothing can go wrong without its stage being known."""
-        self._stage = Stage.CONNECT
-        try:
-            return self._transact(sender, recipient, message)
-        except SmtpError:
-            raise
-        except Exception as error:  # a fault of our own must not look like a message that may have arrived
-            self._drop()
-            raise SmtpError(self._stage, 0, f"{type(error).__name__}: {error}") from error
-
-    def _transact(self, sender: str, recipient: str, message: bytes) -> str:
-        if not self.open:
-            self._connect()
-        size = f" SIZE={len(message)}" if "SIZE" in self.extensions else ""
-        utf8 = " SMTPUTF8" if not (sender + recipient).isascii() else ""
-        if utf8 and "SMTPUTF8" not in self.extensions:
-            raise SmtpError(
-                Stage.RCPT, 553, "5.6.7 the relay does not take addresses in other scripts (RFC 6531)"
-            )
-        if any(char in sender + recipient for char in "\r\n<> "):
-            raise SmtpError(Stage.RCPT, 553, "5.1.3 not an address")
-        self._command(Stage.MAIL, f"MAIL FROM:<{sender}>{size}{utf8}", 250)
-        self._command(Stage.RCPT, f"RCPT TO:<{recipient}>", 250)
-        self._command(Stage.DATA, "DATA", 354)
-        self._send(Stage.BODY, stuffed(message))
-        self._send(Stage.DOT, b".\r\n")
-        return self._expect(Stage.DOT, 250)
-
-    def _connect(self) -> None:
-        relay, tls = self.relay, ssl.create_default_context()
-        self._buffer = b""
-        try:
-            self._socket = socket.create_connection((relay.host, relay.port), timeout=self._left())
-            if relay.use_ssl:
-                self._socket = tls.wrap_socket(self._socket, server_hostname=relay.host)
-        except OSError as error:
-            self._drop()
-            raise SmtpError(Stage.CONNECT, 0, str(error)) from None
-        self._expect(Stage.CONNECT, 220)
-        self._hello()
-        if relay.use_tls:
-            self._command(Stage.HELLO, "STARTTLS", 220)
-            self._buffer = b""  # whatever came before TLS is not to be believed
-            try:
-                self._socket = tls.wrap_socket(self._socket, server_hostname=relay.host)
-            except OSError as error:
-                self._drop()
-                raise SmtpError(Stage.HELLO, 0, str(error)) from None
-            self._hello()
-        if relay.username:
-            plain = base64.b64encode(f"\0{relay.username}\0{relay.password}".encode()).decode()
-            self._command(Stage.AUTH, f"AUTH PLAIN {plain}", 235)
-
-    def _hello(self) -> None:
-        text = self._command(Stage.HELLO, f"EHLO {self.relay.hello}", 250)
-        self.extensions = {line.split()[0].upper() for line in text.splitlines()[1:] if line.split()}
-
-    def _command(self, stage: Stage, line: str, wanted: int) -> str:
-        self._send(stage, line.encode() + b"\r\n")
-        return self._expect(stage, wanted)
-
-    def _expect(self, stage: Stage, wanted: int) -> str:
-        code, text = self._reply(stage)
-        if code == wanted or (stage == Stage.RCPT and code == 251):
-            return text
-        error = SmtpError(stage, code, text)
-        if code == 421 or stage in {Stage.CONNECT, Stage.HELLO, Stage.AUTH}:
-            self._drop()
+        if self._expected or self.asked:
+            self.transport.abort()
         else:
-            self._reset()
-        raise error
+            self.transport.write(b"QUIT\r\n")
+            self.transport.close()
+        self._lost(why or "closed by us")
 
-    def _reset(self) -> None:
-        try:
-            self._send(Stage.MAIL, b"RSET\r\n")
-            if self._reply(Stage.MAIL)[0] != 250:
-                self._drop()
-        except SmtpError:
-            self._drop()
+    # What asyncio calls
 
-    def _reply(self, stage: Stage) -> tuple[int, str]:
-        lines: list[str] = []
-        while True:
-            line = self._line(stage)
-            if not REPLY.match(line) or sum(map(len, lines)) > MAX_REPLY or len(lines) > MAX_LINES:
-                self._drop()
-                raise SmtpError(stage, 0, f"not an SMTP reply: {line[:80]!r}")
-            lines.append(line[4:])
-            if line[3:4] != "-":
-                return int(line[:3]), "\n".join(lines)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
-    def _line(self, stage: Stage) -> str:
-        while b"\n" not in self._buffer:
-            try:
-                assert self._socket is not None
-                self._socket.settimeout(self._left())
-                chunk = self._socket.recv(65536)
-            except OSError as error:
-                self._drop()
-                raise SmtpError(stage, 0, str(error)) from None
-            if not chunk or len(self._buffer) > MAX_REPLY:
-                self._drop()
-                raise SmtpError(stage, 0, "the relay closed the connection")
-            self._buffer += chunk
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        return line.rstrip(b"\r").decode("utf-8", "replace")
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost(str(error) if error else "the relay closed the connection")
 
-    def _send(self, stage: Stage, data: bytes) -> None:
-        self._stage = stage
-        try:
-            assert self._socket is not None
-            self._socket.settimeout(self._left())
-            self._socket.sendall(data)
-        except OSError as error:
-            self._drop()
-            raise SmtpError(stage, 0, str(error)) from None
+    def data_received(self, data: bytes) -> None:
+        lines = (self.buffer + data).split(b"\n")
+        self.buffer = lines.pop()
+        for line in lines:
+            if self.transport is None:
+                return
+            reply = self._reply
+            reply.append(line)
+            if not REPLY.match(line) or len(reply) > MAX_LINES:
+                self.close(f"not an SMTP reply: {line[:80]!r}")
+            elif line[3:4] != b"-":
+                self._reply = []
+                text = "\n".join(one[4:].rstrip(b"\r").decode("utf-8", "replace") for one in reply)
+                self._answered(int(line[:3]), text)
+        if len(self.buffer) + sum(map(len, self._reply)) > MAX_REPLY:
+            self.close("not an SMTP reply: too long")
 
-    def _left(self) -> float:
-        left = min(self.relay.timeout, self._deadline - time.monotonic())
-        if left <= 0:
-            raise TimeoutError("the submission took too long")
-        return left
+    # The conversation
 
-    def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket, self._buffer = None, b""
+    def _answered(self, code: int, text: str) -> None:
+        if self.asked is not None:
+            asked, self.asked = self.asked, None
+            if not asked.done():
+                asked.set_result((code, text))
+            return
+        stage = self._expected.popleft() if self._expected else None
+        self.since = self._loop.time() if self._expected else None
+        if code == 421 or stage is None:
+            self._turned_away(stage, code, text)
+        elif stage == Stage.DOT:
+            self._finished(code, text)
+        elif stage == Stage.DATA:
+            self._body(code, text)
+        else:
+            refused = code not in ((250, 251) if stage == Stage.RCPT else (250,))
+            if refused and stage != Stage.RESET and self._failure is None:
+                self._failure = (stage, code, text)
+            self._speak_on()
+
+    def _speak_on(self) -> None:
+        """Without PIPELINING: the next command, or the end of an offer that was refused."""
+        if self._failure is not None and self._unsaid:
+            self._unsaid.clear()
+            self._conclude()
+        elif self._unsaid and not self._expected:
+            stage, command = self._unsaid.popleft()
+            self._write(command, stage)
+
+    def _body(self, code: int, text: str) -> None:
+        job = self.job
+        assert job is not None
+        if self._failure is None and code == 354:
+            if not self.desk.before_dot(job):
+                self._tell(Result(Verdict.UNTOUCHED, "it must not leave any more"))
+                self.close()
+                return
+            self._ahead = self._next() if "PIPELINING" in self.extensions else None
+            following = self._envelope(self._ahead) if self._ahead else []
+            self._write(job.message + b".\r\n", Stage.DOT, following)
+            return
+        self._failure = self._failure or (Stage.DATA, code, text)
+        if code == 354:  # to a message without recipients: RFC 2920 §3.1 has us end it, for nothing
+            self._write(b".\r\n", Stage.RESET)
+        self._conclude()
+
+    def _finished(self, code: int, text: str) -> None:
+        if 200 <= code < 300:
+            self._tell(Result(Verdict.TAKEN, text))
+        elif code < 400:
+            self._tell(Result(Verdict.DOUBT, f"a strange answer to the final dot: {code} {text}"))
+        else:
+            self._tell(refusal(Stage.DOT, code, text))
+        self.take()
+
+    def _conclude(self) -> None:
+        assert self._failure is not None
+        result, self._failure, self._reset = refusal(*self._failure), None, True
+        self._tell(result)
+        self.take()
+
+    def _turned_away(self, stage: Stage | None, code: int, text: str) -> None:
+        """421 closes the channel at any moment (RFC 5321 §3.8); anything unasked for ends it too."""
+        if stage in (Stage.RCPT, Stage.DATA, Stage.DOT):
+            self._tell(refusal(stage, code, text))
+        else:
+            self._tell(Result(Verdict.UNTOUCHED, f"{stage or 'idle'}: {code} {text}", about_relay=True))
+        if self.transport is not None:
+            self.transport.close()
+        self._lost(f"{code} {text}")
+
+    def _tell(self, result: Result) -> None:
+        job, self.job = self.job, None
+        if job is not None:
+            self.desk.done(job, result)
+
+    def _lost(self, why: str) -> None:
+        if self.transport is None:
+            return
+        self.transport, expected = None, self._expected.copy()
+        self._expected.clear()
+        self.since = None
+        if self.asked is not None and not self.asked.done():
+            self.asked.set_exception(ConnectionError(why))
+            self.asked.exception()  # seen, even if nobody waits for it any more
+        job, ahead, self.job, self._ahead = self.job, self._ahead, None, None
+        if job is not None:
+            self.desk.done(job, broken(expected[0] if expected else Stage.MAIL, why))
+        if ahead is not None:
+            self.desk.done(ahead, Result(Verdict.UNTOUCHED, why))
+        self.desk.gone(self, why)
+
+    # What is said
+
+    def _next(self) -> Job | None:
+        """The next job that this relay can be offered; others get their result at once."""
+        while job := self.desk.next():
+            if (refused := self._unfit(job)) is None:
+                return job
+            self.desk.done(job, refused)
+        return None
+
+    def _unfit(self, job: Job) -> Result | None:
+        if NOT_IN_A_PATH.search(job.sender + job.recipient):
+            return refusal(Stage.RCPT, 553, "5.1.3 not an address")
+        if not (job.sender + job.recipient).isascii() and "SMTPUTF8" not in self.extensions:
+            return refusal(Stage.RCPT, 553, "5.6.7 the relay takes no addresses in other scripts (RFC 6531)")
+        limit = self.extensions.get("SIZE", "")
+        if limit.isdecimal() and 0 < int(limit) < len(job.message):
+            return refusal(Stage.MAIL, 552, f"5.3.4 larger than the relay takes ({limit} octets)")
+        return None
+
+    def _envelope(self, job: Job) -> list[tuple[Stage, bytes]]:
+        size = f" SIZE={len(job.message)}" if "SIZE" in self.extensions else ""
+        utf8 = "" if (job.sender + job.recipient).isascii() else " SMTPUTF8"
+        eight = " BODY=8BITMIME" if utf8 and "8BITMIME" in self.extensions else ""
+        commands = [
+            (Stage.MAIL, f"MAIL FROM:<{job.sender}>{size}{eight}{utf8}\r\n".encode()),
+            (Stage.RCPT, f"RCPT TO:<{job.recipient}>\r\n".encode()),
+            (Stage.DATA, b"DATA\r\n"),
+        ]
+        if self._reset:
+            self._reset = False
+            commands.insert(0, (Stage.RESET, b"RSET\r\n"))
+        return commands
+
+    def _say(self, commands: list[tuple[Stage, bytes]]) -> None:
+        (stage, first), *others = commands
+        if "PIPELINING" in self.extensions:
+            self._write(first, stage, others)
+        else:
+            self._unsaid.extend(others)
+            self._write(first, stage)
+
+    def _write(self, data: bytes, stage: Stage, following: list[tuple[Stage, bytes]] | None = None) -> None:
+        self._expected.append(stage)
+        for after, command in following or ():
+            self._expected.append(after)
+            data += command
+        if self.since is None:
+            self.since = self._loop.time()
+        if self.transport is not None:
+            self.transport.write(data)
+
+
+def refusal(stage: Stage, code: int, text: str) -> Result:
+    """What a negative reply means: never, or not now; about this message, its domain, or all of our mail.
+
+    5xx to recipient, DATA or dot is for good (RFC 5321 §4.2.1). To MAIL only 552 (too large) is about the
+    letter: anything else there, or earlier, is about us.
+    """
+    words = f"{stage}: {code or 'no answer'} {text}".strip()
+    about_us = stage in (Stage.CONNECT, Stage.HELLO, Stage.AUTH, Stage.MAIL)
+    if (500 <= code < 600 and not about_us) or (stage == Stage.MAIL and code == 552):
+        return Result(Verdict.REFUSED, words)
+    return Result(Verdict.LATER, words, about_relay=about_us, about_domain=not about_us)
+
+
+def broken(stage: Stage, why: str) -> Result:
+    """What a broken line means for the job on it, by the answer that was waited for."""
+    if stage == Stage.DOT:
+        return Result(Verdict.DOUBT, f"no answer to the final dot: {why}")
+    if stage in (Stage.MAIL, Stage.RESET):
+        return Result(Verdict.UNTOUCHED, f"{stage}: no answer {why}")
+    return refusal(stage, 0, why)
 
 
 def stuffed(message: bytes) -> bytes:

@@ -1,5 +1,7 @@
-"""Which relay carries which kind of mail, and the connections kept to them."""
+"""Which mailer carries which kind of mail, and the exchanges with relays that a thread keeps."""
 
+import asyncio
+import os
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +11,8 @@ from django.core.mail import InvalidMailer, mailers
 
 from letters.models import Delivery
 from letters.sending.backends import is_loopback
-from letters.sending.smtp import Connection, Relay
+from letters.sending.exchange import Exchange
+from letters.sending.opening import Relay
 
 MAILER = {
     Delivery.Kind.LETTER: "letters",
@@ -18,28 +21,69 @@ MAILER = {
     Delivery.Kind.CONFIRMATION: "supporters",
     Delivery.Kind.NOTICE: "supporters",
 }
+ALIASES = ("supporters", "letters")  # in the order in which they are served
 
 
-class _Kept(threading.local):
-    """The connections of one thread, by mailer: SMTP is a conversation of two."""
+class Lines:
+    """The event loop of one thread and its exchanges; kept from one round to the next.
+
+    The loop runs only between looks at the database: Django's ORM refuses to work inside of one.
+    """
 
     def __init__(self) -> None:
-        self.by_mailer: dict[str, Connection] = {}
+        self.process = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.exchanges: dict[str, Exchange] = {}
+        self._awake = asyncio.Event()
+
+    def exchange(self, alias: str) -> Exchange:
+        """The exchange with a mailer's relay. Raises InvalidMailer when that may not be used."""
+        relay = relay_of(alias)
+        kept = self.exchanges.get(alias)
+        if kept is None or kept.relay != relay:
+            kept = self.exchanges[alias] = self.loop.run_until_complete(self._made(relay))
+        return kept
+
+    def run(self, seconds: float) -> None:
+        """Lets all exchanges work for so long, or until one of them has nothing more to do."""
+        self.loop.run_until_complete(self._run(seconds))
+
+    def close(self) -> None:
+        """Closes all lines and the loop."""
+        for exchange in self.exchanges.values():
+            exchange.close()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+    async def _made(self, relay: Relay) -> Exchange:
+        return Exchange(relay, wake=self._awake.set)
+
+    async def _run(self, seconds: float) -> None:
+        self._awake.clear()
+        await asyncio.sleep(0)  # what happened while the loop stood still comes first
+        for exchange in self.exchanges.values():
+            exchange.work()
+        timer = self.loop.call_later(seconds, self._awake.set)
+        await self._awake.wait()
+        timer.cancel()
 
 
-_kept = _Kept()
+_kept = threading.local()
 
 
-def connection(kind: str) -> Connection:
-    """The kept connection for a kind of delivery. Raises InvalidMailer when its relay may not be used."""
-    alias = MAILER[Delivery.Kind(kind)]
-    relay = relay_of(alias)
-    kept = _kept.by_mailer.get(alias)
-    if kept is None or kept.relay != relay:
-        if kept is not None:
-            kept.close()
-        kept = _kept.by_mailer[alias] = Connection(relay)
-    return kept
+def lines() -> Lines:
+    """The lines of this thread; a process that was forked has its own."""
+    mine: Lines | None = getattr(_kept, "lines", None)
+    if mine is None or mine.process != os.getpid():
+        mine = _kept.lines = Lines()
+    return mine
+
+
+def hang_up() -> None:
+    """Closes the lines of this thread."""
+    if mine := getattr(_kept, "lines", None):
+        mine.close()
+        _kept.lines = None
 
 
 def relay_of(alias: str) -> Relay:
@@ -62,9 +106,3 @@ def relay_of(alias: str) -> Relay:
         timeout=float(options.get("timeout") or 30),
         hello=urlsplit(settings.SITE_URL).hostname or "localhost",
     )
-
-
-def hang_up() -> None:
-    """Closes the kept connections of this thread."""
-    while _kept.by_mailer:
-        _kept.by_mailer.popitem()[1].close()

@@ -12,6 +12,10 @@ from letters import composing, links
 from letters.models import Delivery, Letter
 from letters.rules import composing as rules
 from letters.rules import tokens
+from letters.rules.composing import Plan
+from letters.sending import facts
+from letters.sending.facts import LetterFacts
+from letters.sending.jobs import Job
 from letters.sending.mime import Mail, build, mailbox
 
 NAME_HERE, WORDS_HERE = "[ … ]", ""
@@ -23,38 +27,76 @@ def write(delivery: Delivery) -> bytes:
     Needs `submitted_at` (the Date) and, for letters, `form`. Raises NoText, KeyError, ValueError for what
     cannot be written.
     """
-    mail = _letter(delivery) if delivery.kind == Delivery.Kind.LETTER else _confirmation(delivery)
-    return build(mail)
+    if delivery.kind != Delivery.Kind.LETTER:
+        return build(_confirmation(delivery))
+    assert delivery.form is not None
+    [row] = facts.letters([delivery.pk])
+    return build(_letter(row, Plan(rules.load(delivery.form.data))))
+
+
+def letter_job(row: LetterFacts, plan: Plan, *, checked_at: float) -> Job:
+    """A letter ready to leave. Raises AddressError, KeyError, ValueError for what cannot be written."""
+    way = facts.route(row.email)
+    return Job(
+        number=row.number,
+        attempts=row.attempts,
+        first_tried_at=row.first_tried_at,
+        domain=way.domain,
+        campaign=row.campaign,
+        kind=Delivery.Kind.LETTER,
+        sender=bounce_address(row.number),
+        recipient=way.envelope,
+        mail=_letter(row, plan),
+        checked_at=checked_at,
+    )
+
+
+def mail_job(mail: Delivery, *, checked_at: float) -> Job:
+    """Another mail ready to leave. Raises as `letter_job` does."""
+    way = facts.route(mail.recipient)
+    return Job(
+        number=mail.pk,
+        attempts=mail.attempts,
+        first_tried_at=mail.first_tried_at,
+        domain=way.domain,
+        campaign=None,  # it does not wait for its campaign to run
+        kind=mail.kind,
+        sender=bounce_address(mail.pk),
+        recipient=way.envelope,
+        mail=_confirmation(mail),
+        checked_at=checked_at,
+    )
+
+
+def bounce_address(number: int) -> str:
+    """The address to which a bounce of this very delivery comes back, signed."""
+    return tokens.bounce_address(number, settings.SECRET_KEY.encode(), settings.REPLY_DOMAIN)
 
 
 def envelope_sender(delivery: Delivery) -> str:
-    """The address to which a bounce of this very delivery comes back, signed."""
-    return tokens.bounce_address(delivery.pk, settings.SECRET_KEY.encode(), settings.REPLY_DOMAIN)
+    """The same for a row of the ledger."""
+    return bounce_address(delivery.pk)
 
 
-def reply_address(letter: Letter) -> str:
+def reply_address(letter: Letter | LetterFacts) -> str:
     """The address at which answers to a letter arrive."""
     return tokens.reply_address(letter.reply_token, settings.REPLY_DOMAIN)
 
 
-def _letter(delivery: Delivery) -> Mail:
-    letter, campaign = delivery.letter, delivery.campaign
-    assert letter is not None
-    assert campaign is not None
-    assert delivery.form is not None
-    answers = reply_address(letter)
-    form = rules.load(delivery.form.data)
-    done = rules.compose(form, composing.person_of(letter, reply_address=answers))
+def _letter(row: LetterFacts, plan: Plan) -> Mail:
+    answers = reply_address(row)
+    done = plan.compose(composing.person_of(row, reply_address=answers))
     return Mail(
-        sender=mailbox(letter.signer_name, f"{campaign.from_localpart}@{settings.REPLY_DOMAIN}"),
-        recipient=mailbox("", envelope(delivery.recipient)),
+        sender=mailbox(row.signer_name, f"{row.slug}@{settings.REPLY_DOMAIN}"),
+        recipient=mailbox("", facts.route(row.email).envelope),
         reply_to=answers,
         subject=done.subject,
-        text=done.text,
-        html=done.html,
-        message_id=delivery.message_id,
-        at=_date(delivery),
-        language=form.language,
+        text="".join(done.text),
+        html="".join(done.html),
+        message_id=row.message_id,
+        at=_date(row.submitted_at),
+        language=plan.language,
+        extra=_labels(row.letter),
     )
 
 
@@ -94,7 +136,7 @@ def _confirmation(delivery: Delivery) -> Mail:
         text=text,
         html=html,
         message_id=delivery.message_id,
-        at=_date(delivery),
+        at=_date(delivery.submitted_at),
         language=language,
         extra=(("Auto-Submitted", "auto-generated"),),  # RFC 3834 §5
     )
@@ -105,5 +147,10 @@ def _link(view: str, purpose: links.Purpose, letter: Letter) -> str:
     return settings.SITE_URL + path
 
 
-def _date(delivery: Delivery) -> datetime:
-    return (delivery.submitted_at or timezone.now()).replace(microsecond=0)
+def _labels(number: int) -> tuple[tuple[str, str], ...]:
+    """The header that tells letters apart in a relay's log, where one is configured."""
+    return ((settings.LETTER_ID_HEADER, str(number)),) if settings.LETTER_ID_HEADER else ()
+
+
+def _date(moment: datetime | None) -> datetime:
+    return (moment or timezone.now()).replace(microsecond=0)

@@ -6,8 +6,17 @@ import pytest
 from django.core.mail import mailers
 
 from campaign import environment
-from letters.sending import transport
+from letters.sending import forms, transport
 from tests.relay import Relay
+
+
+@pytest.fixture(autouse=True)
+def own_journal(settings, tmp_path) -> Iterator[None]:
+    """Journals of this test alone, and no forms of the test before: its numbers come again."""
+    settings.JOURNAL_DIR = str(tmp_path / "journal")
+    forms.forget()
+    yield
+    transport.hang_up()
 
 
 @pytest.fixture
