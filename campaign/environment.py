@@ -10,6 +10,32 @@ LOOPBACK_BACKEND = "letters.sending.backends.LoopbackBackend"
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 MAIL_TIMEOUT = 30  # seconds; no mailer may wait for ever
 DEFAULT_PORTS = {"loopback": 1025, "smtp": 587, "smtps": 465, "smtp+plain": 25}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+SECRET_LENGTH = 16
+
+# Anymail's backends (https://anymail.dev/en/stable/esps/): what each needs, and what it may be told besides.
+PROVIDERS: dict[str, tuple[set[str], set[str]]] = {
+    "amazon_ses": ({"region_name"}, {"aws_access_key_id", "aws_secret_access_key", "configuration_set_name"}),
+    "brevo": ({"api_key"}, set()),
+    "mailersend": ({"api_token"}, set()),
+    "mailgun": ({"api_key"}, {"sender_domain"}),
+    "mailjet": ({"api_key", "secret_key"}, set()),
+    "mailtrap": ({"api_token"}, {"sandbox_id"}),
+    "mandrill": ({"api_key"}, set()),
+    "postal": ({"api_key", "api_url"}, set()),
+    "postmark": ({"server_token"}, {"message_stream"}),
+    "resend": ({"api_key"}, set()),
+    "scaleway": ({"secret_key", "project_id"}, {"region"}),
+    "sendgrid": ({"api_key"}, set()),
+    "sparkpost": ({"api_key"}, {"subaccount"}),
+    "unisender_go": ({"api_key", "api_url"}, set()),
+}
+# What proves a provider's webhook: read from ANYMAIL_<name>, and ANYMAIL["<name>"] in the settings.
+WEBHOOK_KEYS = (
+    "WEBHOOK_SECRET", "MAILERSEND_SIGNING_SECRET", "MAILGUN_WEBHOOK_SIGNING_KEY", "MAILTRAP_TRACKING_SECRET",
+    "MANDRILL_WEBHOOK_KEY", "MANDRILL_WEBHOOK_URL", "POSTAL_WEBHOOK_KEY", "RESEND_SIGNING_SECRET",
+    "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY", "UNISENDER_GO_API_KEY",
+)  # fmt: skip
 
 
 def text(name: str, default: str) -> str:
@@ -78,12 +104,16 @@ def mailer(name: str) -> dict[str, object]:
 
     smtp://user:password@host:587 (STARTTLS demanded), smtps://…:465 (TLS from the start),
     smtp+plain://host:25 (no TLS: only for a relay on a trusted network),
-    loopback://127.0.0.1:1025 (the default). `?timeout=seconds` changes the timeout.
-    Raises ImproperlyConfigured for another scheme or a missing host.
+    loopback://127.0.0.1:1025 (the default), or a provider: anymail+postmark://?server_token=….
+    `?timeout=seconds` changes the timeout.
+    Raises ImproperlyConfigured for another scheme, a missing host, or a provider's missing option.
     """
-    parts = urlsplit(text(name, "loopback://127.0.0.1:1025"))
+    url = text(name, "loopback://127.0.0.1:1025")
+    if url.startswith("anymail+"):
+        return _provider(name, url)
+    parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        known = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
+        known = ", ".join(f"{scheme}://" for scheme in (*DEFAULT_PORTS, "anymail+…"))
         raise ImproperlyConfigured(f"{name} must start with one of {known} and name a host.")
     query = parse_qs(parts.query)
     try:
@@ -100,3 +130,61 @@ def mailer(name: str) -> dict[str, object]:
         options["use_ssl"] = True
     backend = LOOPBACK_BACKEND if parts.scheme == "loopback" else SMTP_BACKEND
     return {"BACKEND": backend, "OPTIONS": options}
+
+
+def webhooks() -> dict[str, str]:
+    """What proves providers' webhooks, as Anymail's settings; {} without any.
+
+    Raises ImproperlyConfigured when ANYMAIL_WEBHOOK_SECRET is not a user and a password of some length.
+    """
+    found = {key: value for key in WEBHOOK_KEYS if (value := text(f"ANYMAIL_{key}", ""))}
+    user, _, password = found.get("WEBHOOK_SECRET", "").partition(":")
+    if "WEBHOOK_SECRET" in found and (not user or len(password) < SECRET_LENGTH):
+        raise ImproperlyConfigured(
+            "ANYMAIL_WEBHOOK_SECRET must be user:password, the password of at least "
+            f"{SECRET_LENGTH} characters."
+        )
+    return found
+
+
+def _provider(name: str, url: str) -> dict[str, object]:
+    """An Anymail mailer. What is wrong is never quoted: it may be a key in the wrong place."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    provider = scheme.removeprefix("anymail+").replace("-", "_").lower()
+    if provider not in PROVIDERS or place.strip("/"):
+        raise ImproperlyConfigured(
+            f"{name} must look like anymail+provider://?option=value&option=value, the provider one of "
+            f"{', '.join(PROVIDERS)}."
+        )
+    needed, possible = PROVIDERS[provider]
+    # Not parse_qs: in keys, a plus sign is a plus sign.
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    options = {option: unquote(value) for option, _, value in pairs}
+    if not options.keys() <= needed | possible | {"api_url", "timeout"}:
+        known = ", ".join(sorted(needed | possible | {"api_url", "timeout"}))
+        raise ImproperlyConfigured(f"{name}: {provider} knows only these options: {known}.")
+    if missing := sorted(option for option in needed if not options.get(option)):
+        raise ImproperlyConfigured(f"{name}: {provider} needs {', '.join(missing)}.")
+    timeout = options.pop("timeout", str(MAIL_TIMEOUT))
+    if not timeout.isdecimal() or not int(timeout):
+        raise ImproperlyConfigured(f"{name}: the timeout must be a whole number of seconds.")
+    site = urlsplit(options.get("api_url", "https://"))
+    if site.scheme != "https" and (site.scheme != "http" or site.hostname not in LOOPBACK):
+        raise ImproperlyConfigured(f"{name}: api_url must start with https://, or the key could be read.")
+    backend = f"anymail.backends.{provider}.EmailBackend"
+    chosen = _ses(options, int(timeout)) if provider == "amazon_ses" else options | {"timeout": int(timeout)}
+    return {"BACKEND": backend, "OPTIONS": chosen | {"ignore_unsupported_features": True}}
+
+
+def _ses(options: dict[str, str], timeout: int) -> dict[str, object]:
+    """Options for boto3, told never to repeat a request by itself: that could send a letter twice."""
+    patience = {"connect_timeout": timeout, "read_timeout": timeout, "retries": {"total_max_attempts": 1}}
+    known = {"region_name", "aws_access_key_id", "aws_secret_access_key"} & options.keys()
+    client = {option: options[option] for option in known}
+    if "api_url" in options:
+        client["endpoint_url"] = options["api_url"]
+    chosen: dict[str, object] = {"client_params": client | {"config": patience}}
+    if "configuration_set_name" in options:
+        chosen["configuration_set_name"] = options["configuration_set_name"]
+    return chosen

@@ -12,19 +12,18 @@ from django.utils.translation import gettext_lazy as _
 from campaign import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SAMPLE_KEY = "django-insecure-only-for-loopback-until-SECRET_KEY-is-set"
 
 # The site
 DEBUG = env.flag("DEBUG", default=False)
 SITE_URL = env.site_url("SITE_URL", default="http://127.0.0.1:8000")
 _site = urlsplit(SITE_URL)
-SITE_IS_LOOPBACK = _site.hostname in LOOPBACK
+SITE_IS_LOOPBACK = _site.hostname in env.LOOPBACK
 SECRET_KEY = env.text("SECRET_KEY", default=SAMPLE_KEY)
 if SECRET_KEY == SAMPLE_KEY and not SITE_IS_LOOPBACK:
     raise ImproperlyConfigured("SECRET_KEY must be set when SITE_URL is not on this machine.")
 SUPPRESSION_KEY = env.text("SUPPRESSION_KEY", default=SECRET_KEY)
-ALLOWED_HOSTS = sorted(LOOPBACK | {"[::1]"}) if SITE_IS_LOOPBACK else [_site.hostname]
+ALLOWED_HOSTS = sorted(env.LOOPBACK | {"[::1]"}) if SITE_IS_LOOPBACK else [_site.hostname]
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 ROOT_URLCONF = "campaign.urls"
 WSGI_APPLICATION = "campaign.wsgi.application"
@@ -44,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "import_export",
     "django_htmx",
+    "anymail",
     "contacts",
     "letters",
 ]
@@ -121,6 +121,11 @@ _real_mail = any(row["BACKEND"] != env.LOOPBACK_BACKEND for row in MAILERS.value
 if _real_mail and (SECRET_KEY == SAMPLE_KEY or REPLY_DOMAIN == SAMPLE_DOMAIN):
     # With sample values bounces and links could be forged, and answers would be lost.
     raise ImproperlyConfigured("Real mail needs SECRET_KEY and REPLY_DOMAIN.")
+ANYMAIL = env.webhooks()
+if "WEBHOOK_SECRET" not in ANYMAIL and any(row["BACKEND"].startswith("anymail.") for row in MAILERS.values()):
+    raise ImproperlyConfigured(
+        "A provider needs ANYMAIL_WEBHOOK_SECRET: its webhooks tell what became of mail."
+    )
 INBOUND_LISTEN = env.text("INBOUND_LISTEN", default="lmtp://127.0.0.1:8024")
 DEFAULT_FROM_EMAIL = f"campaign@{REPLY_DOMAIN}"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL

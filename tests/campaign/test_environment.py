@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail import InvalidMailer, send_mail
+from django.core.mail import InvalidMailer, mailers, send_mail
 
 from campaign import environment as env
 from letters.sending.backends import LoopbackBackend, is_loopback
@@ -93,6 +93,96 @@ def test_a_site_address_loses_its_last_slash(given):
 def test_a_mail_url_says_all_and_always_has_a_timeout(monkeypatch, url, backend, options):
     monkeypatch.setenv(NAME, url) if url else monkeypatch.delenv(NAME, raising=False)
     assert env.mailer(NAME) == {"BACKEND": backend, "OPTIONS": options}
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("anymail+postmark://?server_token=a%26b+c", {"server_token": "a&b+c", "timeout": 30}),
+        (
+            "anymail+mailgun://?api_key=k&sender_domain=mg.x.example&timeout=7",
+            {"api_key": "k", "sender_domain": "mg.x.example", "timeout": 7},
+        ),
+        (
+            "anymail+unisender-go://?api_key=k&api_url=https://go1.x.example/",
+            {"api_key": "k", "api_url": "https://go1.x.example/", "timeout": 30},
+        ),
+        (
+            "anymail+brevo://?api_key=k&api_url=http://127.0.0.1:8080/",
+            {"api_key": "k", "api_url": "http://127.0.0.1:8080/", "timeout": 30},
+        ),
+    ],
+)
+def test_a_provider_is_named_with_its_options(given, url, options):
+    given(url)
+    found = env.mailer(NAME)
+    name = url.partition("://")[0].removeprefix("anymail+").replace("-", "_")
+    assert found["BACKEND"] == f"anymail.backends.{name}.EmailBackend"
+    assert found["OPTIONS"] == options | {"ignore_unsupported_features": True}
+
+
+@pytest.mark.parametrize("provider", sorted(env.PROVIDERS.keys() - {"amazon_ses"}))
+@pytest.mark.filterwarnings("ignore:django-anymail has dropped official support for SendGrid")
+def test_every_provider_makes_a_mailer_of_just_what_it_needs(given, settings, provider):
+    needed, possible = env.PROVIDERS[provider]
+    options = dict.fromkeys(needed | possible, "7") | {"api_url": "https://api.x.example/"}
+    given(f"anymail+{provider}://?" + "&".join(f"{option}={value}" for option, value in options.items()))
+    settings.MAILERS = {"default": env.mailer(NAME)}
+    assert mailers["default"].timeout == 30
+
+
+def test_amazon_is_told_never_to_repeat_a_request(given):
+    given("anymail+amazon-ses://?region_name=eu-west-1&configuration_set_name=letters&timeout=9")
+    options = env.mailer(NAME)["OPTIONS"]
+    assert options["configuration_set_name"] == "letters"
+    assert options["client_params"] == {
+        "region_name": "eu-west-1",
+        "config": {"connect_timeout": 9, "read_timeout": 9, "retries": {"total_max_attempts": 1}},
+    }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "anymail+nobody://?api_key=hush",
+        "anymail+test://",
+        "anymail+postmark://hush",
+        "anymail+postmark://user:hush@host/?server_token=hush",
+        "anymail+postmark://?hush",
+        "anymail+postmark://?hush=1&server_token=x",
+        "anymail+postmark://?server_token=",
+        "anymail+mailjet://?api_key=hush",
+        "anymail+brevo://?api_key=hush&timeout=hush",
+        "anymail+brevo://?api_key=hush&timeout=0",
+        "anymail+brevo://?api_key=hush&api_url=http://api.x.example/",
+        "anymail+brevo://?api_key=hush&api_url=hush",
+        "anymail+brevo://?api_key=hush&debug_api_requests=1",
+    ],
+)
+def test_a_provider_that_cannot_be_read_names_the_variable_and_no_secret(given, url):
+    given(url)
+    with pytest.raises(ImproperlyConfigured, match=NAME) as raised:
+        env.mailer(NAME)
+    assert "hush" not in str(raised.value)
+
+
+def test_webhooks_are_proven_by_what_the_environment_says(monkeypatch):
+    assert env.webhooks() == {}
+    monkeypatch.setenv("ANYMAIL_WEBHOOK_SECRET", "provider:long-enough-for-that")
+    monkeypatch.setenv("ANYMAIL_MAILGUN_WEBHOOK_SIGNING_KEY", "key")
+    monkeypatch.setenv("ANYMAIL_DEBUG_API_REQUESTS", "yes")
+    assert env.webhooks() == {
+        "WEBHOOK_SECRET": "provider:long-enough-for-that",
+        "MAILGUN_WEBHOOK_SIGNING_KEY": "key",
+    }
+
+
+@pytest.mark.parametrize("secret", ["hush", "hush:", ":hush-hush-hush-hush", "hush:hush-too-short"])
+def test_a_weak_secret_for_webhooks_is_refused(monkeypatch, secret):
+    monkeypatch.setenv("ANYMAIL_WEBHOOK_SECRET", secret)
+    with pytest.raises(ImproperlyConfigured, match="ANYMAIL_WEBHOOK_SECRET") as raised:
+        env.webhooks()
+    assert "hush" not in str(raised.value)
 
 
 def test_databases_are_opened_for_several_processes(given):

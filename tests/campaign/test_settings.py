@@ -66,6 +66,14 @@ def test_real_mail_is_refused_with_sample_values(loaded, name):
         loaded(**(PRODUCTION | {name: ""}), LETTERS_MAIL_URL="smtps://letters.example.org")
 
 
+def test_a_provider_needs_a_secret_for_its_webhooks(loaded):
+    provider = {"SUPPORTERS_MAIL_URL": "anymail+postmark://?server_token=hush"}
+    with pytest.raises(ImproperlyConfigured, match="ANYMAIL_WEBHOOK_SECRET"):
+        loaded(**PRODUCTION, **provider, ANYMAIL_WEBHOOK_SECRET="")
+    found = loaded(**PRODUCTION, **provider, ANYMAIL_WEBHOOK_SECRET="provider:long-enough-for-that")
+    assert found.ANYMAIL["WEBHOOK_SECRET"] == "provider:long-enough-for-that"
+
+
 def test_no_ring_compares_the_clocks_of_two_machines():
     assert not [ring for ring in configured.CELERY_BEAT_SCHEDULE.values() if "expires" in str(ring)]
 
