@@ -2,7 +2,8 @@
 
 Letters are chosen office by office: only offices whose time has come are looked at, so that a long queue
 for one ministry holds up nobody, and a change of pace counts at once. Campaigns that write to the same
-office take turns. The office's timetable is locked meanwhile: no other worker chooses from it.
+office take turns. The office's timetable is locked meanwhile, so that no other worker chooses from it; what
+a supporter or a coordinator changes at this moment is seen when the rows become `submitting`.
 """
 
 import random
@@ -165,7 +166,7 @@ def _of_office(office: _Office, campaigns: list[Campaign], room: int, now: datet
     found: list[int] = []
     last = office.last_campaign
     for left, row in _in_turn(waiting, last):
-        mine = list(due[row.pk].locked().values_list("pk", flat=True)[: -(-(room - len(found)) // left)])
+        mine = list(due[row.pk].values_list("pk", flat=True)[: -(-(room - len(found)) // left)])
         found += mine
         last = row.pk if mine else last
         if len(found) >= room:

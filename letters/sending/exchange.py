@@ -148,7 +148,7 @@ class Exchange:
         if result.verdict is Verdict.UNTOUCHED and job.campaign not in self._stopped and not self.halted:
             job.offers += 1
             if job.offers < OFFERS:
-                self.put([job])
+                self._put_back(job)
                 return
             result = Result(Verdict.LATER, result.words, about_relay=True)
         self._settle(job, result)
@@ -157,6 +157,13 @@ class Exchange:
         """A line is closed; another is opened when there is work."""
         self._lines.discard(line)
         self._wake()
+
+    def _put_back(self, job: Job) -> None:
+        """First in its domain, whose turn it is: it goes over the next line before anything else."""
+        if job.domain in self._queues:
+            self._turn.remove(job.domain)
+        self._queues.setdefault(job.domain, deque()).appendleft(job)
+        self._turn.appendleft(job.domain)
 
     def _pop(self, domain: str) -> Job:
         """The next job of a domain, which goes to the end of the turn."""

@@ -62,6 +62,7 @@ class Line(asyncio.Protocol):
         self._unsaid: deque[tuple[Stage, bytes]] = deque()  # without PIPELINING
         self._failure: tuple[Stage, int, str] | None = None
         self._reset = False
+        self._taken = 0  # messages, over this line
         self._reply: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         # While the line is being opened one reply at a time is waited for: the first is the greeting.
@@ -171,6 +172,7 @@ class Line(asyncio.Protocol):
 
     def _finished(self, code: int, text: str) -> None:
         if 200 <= code < 300:
+            self._taken += 1
             self._tell(Result(Verdict.TAKEN, text))
         elif code < 400:
             self._tell(Result(Verdict.DOUBT, f"a strange answer to the final dot: {code} {text}"))
@@ -185,11 +187,15 @@ class Line(asyncio.Protocol):
         self.take()
 
     def _turned_away(self, stage: Stage | None, code: int, text: str) -> None:
-        """421 closes the channel at any moment (RFC 5321 §3.8); anything unasked for ends it too."""
+        """421 closes the channel at any moment (RFC 5321 §3.8); anything unasked for ends it too.
+
+        After some messages it is but the relay's limit for one connection; before any it is trouble.
+        """
         if stage in (Stage.RCPT, Stage.DATA, Stage.DOT):
             self._tell(refusal(stage, code, text))
         else:
-            self._tell(Result(Verdict.UNTOUCHED, f"{stage or 'idle'}: {code} {text}", about_relay=True))
+            words = f"{stage or 'idle'}: {code} {text}"
+            self._tell(Result(Verdict.UNTOUCHED, words, about_relay=not self._taken))
         if self.transport is not None:
             self.transport.close()
         self._lost(f"{code} {text}")
