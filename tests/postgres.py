@@ -38,9 +38,10 @@ STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": sig
 class Postgres:
     """A running private server; `url` is what DATABASE_URL takes."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], more: dict[str, str]) -> None:
         self.folder = folder
         self.identity = identity
+        self.settings = SETTINGS | more
         self.log = folder / "postgres.log"
         self.url = f"postgres://{ROLE}@{quote(str(folder / 'run'), safe='')}/postgres"
         self.process: subprocess.Popen[bytes] | None = None
@@ -48,7 +49,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server and wait until it answers. Raises ServerFailed with its log if it does not."""
         command = [program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder / "run")]
-        for name, value in SETTINGS.items():
+        for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         self.process = spawn(command, log=self.log, **self.identity)
         deadline = time.monotonic() + START_SECONDS
@@ -72,8 +73,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Make and run a private PostgreSQL, and remove it at the end.
+def postgres(**more: str) -> Iterator[Postgres]:
+    """Make and run a private PostgreSQL, and remove it at the end; `more` are settings of its own.
 
     PostgreSQL refuses to work for root: then it runs in a user namespace of its own or, where the
     kernel forbids these, as the user nobody. Raises ServerFailed when it cannot be started.
@@ -86,7 +87,7 @@ def postgres() -> Iterator[Postgres]:
                 folder.chmod(0o711)
                 os.chown(folder / name, identity["user"], identity["group"])
         _initdb(folder, identity)
-        server = Postgres(folder, identity)
+        server = Postgres(folder, identity, more)
         server.start()
         try:
             yield server
