@@ -19,6 +19,7 @@ OVERDUE = 40.0  # seconds after which a relay that took so long to say â€œgo onâ
 OFFERS = 3  # times that a job is put back because its line broke before it could be tried
 RESTS = (0.5, 30.0)  # seconds that a relay rests after trouble: at first, at most
 STALE = "looked at too long ago"
+FEWER = 30.0  # seconds for which a relay that refused a connection is asked for no more
 CALM = 10.0  # seconds without trouble after which it is forgotten
 
 
@@ -38,6 +39,7 @@ class Exchange:
         self._lines: set[Line] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._at_most = 1  # lines
+        self._fewer = (0, 0.0)  # lines that the relay puts up with, and until when that is believed
         self._queues: dict[str, deque[Job]] = {}
         self._turn: deque[str] = deque()  # domains with jobs waiting
         self._flying: Counter[str] = Counter()
@@ -58,6 +60,8 @@ class Exchange:
 
     def staff(self, connections: int, limits: dict[str, int]) -> None:
         """Says how many lines there may be, and how many at once for some domains."""
+        if self._loop.time() < self._fewer[1]:
+            connections = min(connections, self._fewer[0])
         self._at_most, self._limits = max(1, connections), limits
         idle = [line for line in self._lines if line.idle]
         for line in idle[: max(0, len(self._lines) - self._at_most)]:
@@ -216,6 +220,7 @@ class Exchange:
         """Where other lines work, the relay wants fewer. Else one job is told, and the others wait."""
         if self._lines:
             self._at_most = len(self._lines)
+            self._fewer = self._at_most, self._loop.time() + FEWER
             return
         self._in_trouble(why)
         if len(self._opening) > 1:

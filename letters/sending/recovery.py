@@ -1,6 +1,7 @@
 """Rows of workers that went silent: settled by their journals, else uncertain; never resent on a guess."""
 
 from django.db import transaction
+from django.db.models import Q
 
 from letters.models import Delivery, DeliveryEvent
 from letters.querysets import in_seconds
@@ -63,7 +64,7 @@ def _by_journal(found: Found) -> tuple[int, int]:
             tried.append((Try(number, attempts, first, domain, campaign), result))
     with transaction.atomic():
         known = [one for one, result in tried if result.verdict is Verdict.DOUBT]
-        news = _heard_of(one.number for one in known)
+        news = _heard_of([one.number for one in known])
         recording.record(found.name, [(one, result) for one, result in tried if one.number not in news])
     verdicts = [result.verdict for one, result in tried if one.number not in news]
     return verdicts.count(Verdict.UNTOUCHED), verdicts.count(Verdict.DOUBT)
@@ -81,7 +82,7 @@ def _told(found: Found, number: int, *, doubted: bool) -> Result | None:
 def _by_lease() -> int:
     with transaction.atomic():
         rows = list(Delivery.objects.abandoned().locked().values_list("pk", "claimed_by"))
-        news = _heard_of(number for number, _ in rows)
+        news = _heard_of([number for number, _ in rows])
         left = [(number, name) for number, name in rows if number not in news]
         return sum(
             recording.doubtful(name, {number: SILENT for number, other in left if other == name})
@@ -89,9 +90,10 @@ def _by_lease() -> int:
         )
 
 
-def _heard_of(numbers: object) -> set[int]:
+def _heard_of(numbers: list[int]) -> set[int]:
     """Those of which news came in: they left, whatever became of their worker."""
-    rows = Delivery.objects.filter(pk__in=list(numbers), outcome__gt=Outcome.NONE)  # type: ignore[call-overload]
+    told = Q(outcome__gt=Outcome.NONE) | ~Q(provider_id="")
+    rows = Delivery.objects.filter(told, pk__in=numbers)
     known = set(rows.values_list("pk", flat=True))
     Delivery.objects.filter(pk__in=known).to(
         State.ACCEPTED, reason="its worker went silent, but news of it came in"

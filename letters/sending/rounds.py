@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from letters.models import Campaign, Destination, RelayPace
 from letters.querysets import in_seconds
 from letters.sending import preparing, recording, transport
+from letters.sending.agency import Agency
 from letters.sending.exchange import Exchange
 from letters.sending.jobs import Verdict
 from letters.sending.journal import Journal
@@ -47,10 +48,10 @@ def send_due(seconds: float) -> int:
 
 @dataclass
 class Wicket:
-    """What goes to one mailer in this round: its exchange, and how much is claimed at once."""
+    """What goes to one mailer in this round: the counter it is handed in at, how much is claimed at once."""
 
     alias: str
-    exchange: Exchange
+    counter: Exchange | Agency
     size: int
     claimed_at: float = 0.0
     dry: bool = False  # the last claim found nothing
@@ -58,7 +59,7 @@ class Wicket:
 
     def hungry(self) -> bool:
         """Whether it could do with more jobs."""
-        return self.exchange.waiting < max(1, self.size // 4)
+        return self.counter.waiting < max(1, self.size // 4)
 
     def adapt(self, now: float, got: int) -> None:
         """Claims twice as much where a batch was gone in half the time aimed at, less where it took long."""
@@ -88,10 +89,13 @@ class Round:
         until = time.monotonic() + seconds
         while True:
             begun = time.monotonic() < until and self._claim()
-            busy = any(one.exchange.waiting or one.exchange.flying for one in self.wickets)
+            busy = any(one.counter.waiting or one.counter.flying for one in self.wickets)
             if not begun and not busy:
                 break
             self.lines.run(TICK)
+            for one in self.wickets:
+                if isinstance(one.counter, Agency):
+                    one.counter.offer()
             self._look(late=time.monotonic() > until)
             self._collect()
             if self.results and time.monotonic() - self.recorded_at >= RECORD_EVERY:
@@ -102,9 +106,9 @@ class Round:
     def leave(self) -> None:
         """Something went wrong: what has not left is given back where that is possible, and all is told."""
         for one in self.wickets:
-            one.exchange.recall("the round broke off")
+            one.counter.recall("the round broke off")
         until = time.monotonic() + PATIENCE
-        while any(one.exchange.flying for one in self.wickets) and time.monotonic() < until:
+        while any(one.counter.flying for one in self.wickets) and time.monotonic() < until:
             self.lines.run(TICK)
         self._collect()
         try:
@@ -115,20 +119,20 @@ class Round:
             self.journal.close(settled=True)
 
     def _wicket(self, alias: str) -> Wicket:
-        exchange = self.lines.exchange(alias)
-        exchange.journal, exchange.halted = self.journal, ""
-        return Wicket(alias, exchange, size=min(settings.SEND_BATCH, FIRST_BATCH))
+        counter = self.lines.counter(alias)
+        counter.journal, counter.halted = self.journal, ""
+        return Wicket(alias, counter, size=min(settings.SEND_BATCH, FIRST_BATCH))
 
     def _claim(self) -> bool:
         """Fills up what runs low; True when something was claimed."""
         begun = False
         for one in self.wickets:
-            if one.exchange.halted or not one.hungry():
+            if one.counter.halted or not one.hungry():
                 continue
-            batch = preparing.claim(self.name, one.alias, one.size)
+            batch = preparing.claim(self.name, one.alias, one.size, smtp=isinstance(one.counter, Exchange))
             self._staff(one)
             one.adapt(time.monotonic(), len(batch))
-            one.exchange.put(batch.jobs)
+            one.counter.put(batch.jobs)
             self.results += batch.spoilt
             begun = begun or len(batch) > 0
         return begun
@@ -138,20 +142,20 @@ class Round:
         pace = RelayPace.objects.get(pk=one.alias)
         limited = Destination.objects.exclude(connections=None)
         limits = {row.domain: row.connections for row in limited if row.connections is not None}
-        one.exchange.staff(pace.connections // max(1, settings.SEND_PLACES), limits)
+        one.counter.staff(pace.connections // max(1, settings.SEND_PLACES), limits)
 
     def _look(self, *, late: bool) -> None:
         """Calls back letters of campaigns that do not run any more, and all that waits when time is over."""
         for one in self.wickets:
             if late:
-                one.exchange.recall("the round is over")
-            elif one.alias == "letters" and one.exchange.waiting:
+                one.counter.recall("the round is over")
+            elif one.alias == "letters" and one.counter.waiting:
                 others = Campaign.objects.exclude(sending=Campaign.Sending.RUNNING)
-                one.exchange.stop(set(others.values_list("pk", flat=True)))
+                one.counter.stop(set(others.values_list("pk", flat=True)))
 
     def _collect(self) -> None:
         for one in self.wickets:
-            results, one.exchange.results = one.exchange.results, []
+            results, one.counter.results = one.counter.results, []
             self.results += results
 
     def _record(self) -> None:
@@ -175,10 +179,10 @@ class Round:
         took = {result.verdict for _, result in results}
         for one in self.wickets:
             row = RelayPace.objects.filter(pk=one.alias)
-            rest = one.exchange.rest_until - self.lines.loop.time()
-            if rest > 0 and one.exchange.rest_until != one.rested:
-                one.rested = one.exchange.rest_until
-                row.update(rest_until=in_seconds(rest), trouble=recording.one_line(one.exchange.trouble))
-            elif one.exchange.trouble and Verdict.TAKEN in took and rest <= 0:
-                one.exchange.trouble = ""
+            rest = one.counter.rest_until - self.lines.loop.time()
+            if rest > 0 and one.counter.rest_until != one.rested:
+                one.rested = one.counter.rest_until
+                row.update(rest_until=in_seconds(rest), trouble=recording.one_line(one.counter.trouble))
+            elif one.counter.trouble and Verdict.TAKEN in took and rest <= 0:
+                one.counter.trouble = ""
                 row.update(trouble="")

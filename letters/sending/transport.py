@@ -10,9 +10,11 @@ from django.conf import settings
 from django.core.mail import InvalidMailer, mailers
 
 from letters.models import Delivery
+from letters.sending.agency import Agency
 from letters.sending.backends import is_loopback
 from letters.sending.exchange import Exchange
 from letters.sending.opening import Relay
+from letters.sending.providers import is_provider
 
 MAILER = {
     Delivery.Kind.LETTER: "letters",
@@ -28,6 +30,7 @@ class Lines:
     """The event loop of one thread and its exchanges; kept from one round to the next.
 
     The loop runs only between looks at the database: Django's ORM refuses to work inside of one.
+    Providers have no lines: their counters are made anew for each round.
     """
 
     def __init__(self) -> None:
@@ -36,11 +39,15 @@ class Lines:
         self.exchanges: dict[str, Exchange] = {}
         self._awake = asyncio.Event()
 
-    def exchange(self, alias: str) -> Exchange:
-        """The exchange with a mailer's relay. Raises InvalidMailer when that may not be used."""
+    def counter(self, alias: str) -> Exchange | Agency:
+        """Where a mailer's jobs are handed in. Raises InvalidMailer when its relay may not be used."""
+        if is_provider(alias):
+            return Agency(alias)
         relay = relay_of(alias)
         kept = self.exchanges.get(alias)
         if kept is None or kept.relay != relay:
+            if kept is not None:
+                kept.close()
             kept = self.exchanges[alias] = self.loop.run_until_complete(self._made(relay))
         return kept
 

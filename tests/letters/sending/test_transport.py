@@ -19,7 +19,7 @@ def configured(settings, monkeypatch, url: str) -> None:
 def test_the_loopback_mailer_goes_nowhere_else(settings, monkeypatch, host):
     configured(settings, monkeypatch, f"loopback://{host}:25")
     with pytest.raises(InvalidMailer):
-        transport.connection(Delivery.Kind.LETTER)
+        transport.relay_of("letters")
     with pytest.raises(InvalidMailer):
         mailers["letters"]
 
@@ -27,8 +27,7 @@ def test_the_loopback_mailer_goes_nowhere_else(settings, monkeypatch, host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"])
 def test_this_machine_is_allowed(settings, monkeypatch, host):
     configured(settings, monkeypatch, f"loopback://{host}:2525")
-    assert transport.connection(Delivery.Kind.LETTER).relay.port == 2525
-    transport.hang_up()
+    assert transport.relay_of("letters").port == 2525
 
 
 def test_a_configured_relay_keeps_its_secrets_and_its_tls(settings, monkeypatch):
@@ -38,17 +37,20 @@ def test_a_configured_relay_keeps_its_secrets_and_its_tls(settings, monkeypatch)
     assert (relay.username, relay.password, relay.timeout) == ("user@x", "p/w", 7.0)
 
 
-def test_letters_and_supporters_have_connections_of_their_own(settings, monkeypatch):
+def test_letters_and_supporters_have_lines_of_their_own(settings, monkeypatch):
     configured(settings, monkeypatch, "loopback://127.0.0.1:2525")
-    letters = transport.connection(Delivery.Kind.LETTER)
-    assert letters is transport.connection(Delivery.Kind.ANSWER)
-    assert letters is not transport.connection(Delivery.Kind.CONFIRMATION)
-    transport.hang_up()
+    lines = transport.lines()
+    assert lines.counter("letters") is lines.counter("letters")
+    assert lines.counter("letters") is not lines.counter("supporters")
 
 
 def test_a_changed_setting_takes_effect(settings, monkeypatch):
     configured(settings, monkeypatch, "loopback://127.0.0.1:2525")
-    before = transport.connection(Delivery.Kind.LETTER)
+    before = transport.lines().counter("letters")
     configured(settings, monkeypatch, "loopback://127.0.0.1:2526")
-    assert transport.connection(Delivery.Kind.LETTER) is not before
-    transport.hang_up()
+    assert transport.lines().counter("letters") is not before
+
+
+def test_every_kind_of_mail_has_a_mailer():
+    assert set(transport.MAILER) == set(Delivery.Kind)
+    assert set(transport.MAILER.values()) == set(transport.ALIASES)
