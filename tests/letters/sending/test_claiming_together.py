@@ -1,5 +1,6 @@
 """Many workers at once, each with a connection of its own."""
 
+import secrets
 import threading
 from collections import Counter
 
@@ -9,7 +10,7 @@ from django.db import connection
 from letters import lifecycle
 from letters.models import Campaign, Delivery
 from letters.rules.ledger import State
-from letters.sending import claiming, rounds
+from letters.sending import preparing, rounds
 from tests import builders
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,11 +50,13 @@ def full_outbox() -> Campaign:
 
 def test_workers_that_claim_together_never_get_the_same_row():
     full_outbox()
-    claims = at_once(6, lambda: claiming.claim(4)[1])
+    claims = at_once(
+        6, lambda: [job.number for job in preparing.claim(secrets.token_hex(4), "letters", 4).jobs]
+    )
     counted = Counter(number for numbers in claims for number in numbers)
     assert counted
     assert set(counted.values()) == {1}
-    assert Delivery.objects.filter(state=State.CLAIMED).count() == len(counted)
+    assert Delivery.objects.filter(state=State.SUBMITTING).count() == len(counted)
 
 
 def test_launch_pressed_twenty_times_at_once_launches_once():
