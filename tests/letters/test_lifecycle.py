@@ -1,4 +1,4 @@
-"""The switch of a campaign's sending: launch, pause, resume, cancel, finish; and the closing equation."""
+"""The switch of a campaign's sending, from draft to finished or cancelled; and the closing equation."""
 
 from functools import partial
 
@@ -86,11 +86,29 @@ def test_a_campaign_without_any_letter_text_is_not_launched(peace):
     assert lifecycle.missing_texts(bare) == ["a letter, in any language"]
 
 
+def test_a_campaign_whose_texts_are_approved_is_ready_and_then_launched(peace):
+    assert act(peace, "ready").sending == Sending.READY
+    assert not rows().exists()
+    assert act(peace, "launch").sending == Sending.RUNNING
+    assert rows().count() == 3
+
+
+def test_a_campaign_is_not_ready_while_a_text_is_missing(peace):
+    peace.texts.filter(kind="letter").update(state=Text.State.DRAFT)
+    with pytest.raises(Refused) as refused:
+        act(peace, "ready")
+    assert str(refused.value) == "Not approved yet: letter (en); letter (es); letter (fr)"
+    peace.refresh_from_db()
+    assert peace.sending == Sending.DRAFT
+
+
 ALLOWED = {
-    "launch": {"draft"},
+    "ready": {"draft"},
+    "launch": {"draft", "ready"},
+    "go_on": {"running"},
     "pause": {"running"},
     "resume": {"paused"},
-    "cancel": {"draft", "running", "paused"},
+    "cancel": {"draft", "ready", "running", "paused"},
     "finish": {"running", "paused"},
 }  # fmt: skip
 
@@ -99,16 +117,22 @@ ALLOWED = {
 @pytest.mark.parametrize("name", ALLOWED)
 def test_each_act_is_possible_only_from_its_states(peace, name, sending):
     Campaign.objects.filter(pk=peace.pk).update(sending=sending)
+    Wave.objects.create(campaign=peace, number=1, canary=10)
     if name == "finish":  # nothing may be left to send
         Delivery.objects.all().delete()
         Letter.objects.all().delete()
     if sending in ALLOWED[name]:
-        assert act(peace, name).sending != sending
+        assert act(peace, name).sending != sending or name == "go_on"
     else:
-        with pytest.raises(Refused, match="peace is"):
+        with pytest.raises(Refused, match=rf"peace is {sending}: “.+” is not possible now\."):
             act(peace, name)
         peace.refresh_from_db()
         assert peace.sending == sending
+
+
+def test_a_person_who_resumes_trusts_what_happened_before(peace):
+    assert act(peace, "launch", "pause").trusted_since is None
+    assert act(peace, "resume").trusted_since is not None
 
 
 def test_pausing_and_resuming_touch_no_letter(peace):
@@ -140,13 +164,23 @@ def test_rolling_waves_are_one_a_day_and_add_up(peace):
 def test_cancelling_ends_what_has_not_left_and_nothing_else(peace, state):
     act(peace, "launch")
     one = rows().first()
-    rows(pk=one.pk).update(state=state)
+    builders.force(rows(pk=one.pk), state)
     act(peace, "cancel")
     one.refresh_from_db()
     assert one.state == (State.CANCELLED if state in STOPPABLE else state)
     assert rows(state=State.CANCELLED, reason="cancelled by ana").exclude(pk=one.pk).count() == 2
     assert not rows(state=State.CANCELLED, finished_at=None).exclude(pk=one.pk).exists()
     assert lifecycle.equation(peace).balanced
+
+
+def test_a_cancellation_that_was_cut_off_is_completed(peace, monkeypatch):
+    act(peace, "launch")
+    with monkeypatch.context() as cut:
+        cut.setattr(outbox, "call_off", lambda *args, **kwargs: 0)
+        assert act(peace, "cancel").sending == Sending.CANCELLED
+    assert rows(state=State.WAITING).count() == 3
+    assert outbox.close_overdue() == 3
+    assert rows(state=State.CANCELLED, reason="the campaign was cancelled").count() == 3
 
 
 def test_cancelling_leaves_confirmations_alone(peace):
@@ -158,16 +192,24 @@ def test_cancelling_leaves_confirmations_alone(peace):
 @pytest.mark.parametrize("state", sorted(set(State) - FINAL))
 def test_a_campaign_is_not_finished_while_one_letter_is_open(peace, state):
     act(peace, "launch")
-    rows().update(state=State.ACCEPTED)
-    rows(pk=rows().first().pk).update(state=state)
-    with pytest.raises(Refused, match="1 letters are still open, 2 of 3 ended"):
+    builders.force(rows(), State.ACCEPTED)
+    builders.force(rows(pk=rows().first().pk), state)
+    with pytest.raises(Refused) as refused:
+        act(peace, "finish")
+    assert str(refused.value) == f"Still open: 1 {state}. 2 of 3 letters have ended."
+
+
+def test_every_open_state_is_named_with_its_count(peace):
+    act(peace, "launch")
+    builders.force(rows(pk=rows().first().pk), State.UNCERTAIN)
+    with pytest.raises(Refused, match=r"Still open: 2 waiting, 1 uncertain\. 0 of 3 letters have ended\."):
         act(peace, "finish")
 
 
 def test_a_campaign_finishes_when_selected_equals_the_sum_of_ends(peace):
     act(peace, "launch")
     for row, state in zip(rows(), (State.ACCEPTED, State.FAILED, State.EXPIRED), strict=True):
-        rows(pk=row.pk).update(state=state)
+        builders.force(rows(pk=row.pk), state)
     sums = lifecycle.equation(peace)
     assert (sums.selected, sums.final, sums.open, sums.closed) == (3, 3, 0, True)
     assert act(peace, "finish").sending == Sending.FINISHED
@@ -175,17 +217,25 @@ def test_a_campaign_finishes_when_selected_equals_the_sum_of_ends(peace):
 
 def test_a_letter_that_vanished_unbalances_the_equation(peace):
     act(peace, "launch")
-    rows().update(state=State.ACCEPTED)
+    builders.force(rows(), State.ACCEPTED)
     rows().first().delete()
     assert not lifecycle.equation(peace).balanced
     with pytest.raises(Refused):
         act(peace, "finish")
 
 
+def test_a_campaign_whose_equation_does_not_balance_is_not_finished(peace):
+    act(peace, "launch")
+    builders.force(rows(), State.ACCEPTED)
+    Wave.objects.update(selected=4)
+    with pytest.raises(Refused, match="does not balance: 4 letters were selected, 3 are found"):
+        act(peace, "finish")
+
+
 def test_posting_everything_again_posts_nothing(peace):
     act(peace, "launch")
     assert outbox.post_all(peace, launched_by="ana") is None
-    assert outbox.post(Letter.objects.confirmed().first()) is None
+    assert not outbox.post(Letter.objects.confirmed().first())
     assert rows().count() == 3
     assert lifecycle.equation(peace).selected == 3
 
