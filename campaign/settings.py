@@ -153,6 +153,7 @@ CELERY_BEAT_SCHEDULE = {
     "file what came in": {"task": "letters.file_incoming", "schedule": 2.0},
     "settle expired leases": {"task": "letters.recover", "schedule": 10.0},
     "release held letters": {"task": "letters.release_held", "schedule": 30.0},
+    "look whether to brake": {"task": "letters.brake", "schedule": 15.0},
     "forget unconfirmed": {"task": "letters.forget_unconfirmed", "schedule": 3600.0},
 }
 

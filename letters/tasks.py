@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
-from letters import filing, outbox, signup
+from letters import braking, filing, outbox, signup
 from letters.sending import recovery, rounds, shifts
 
 ROUND_SECONDS = 10.0  # short: a worker process serves every task in turn
@@ -30,6 +30,12 @@ def release_held() -> None:
     """Lets go letters whose office has an address now, and any that were confirmed during a launch."""
     outbox.release_held()
     outbox.post_stragglers()
+
+
+@shared_task(name="letters.brake")
+def brake() -> None:
+    """Pauses campaigns whose letters bounce or are complained of."""
+    braking.watch()
 
 
 @shared_task(name="letters.file_incoming")
