@@ -9,21 +9,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 
-from letters import lifecycle
-from letters.models import Ask, Campaign, Letter, Organiser
+from letters import lifecycle, outbox
+from letters.lifecycle import ACTS
+from letters.models import Ask, Brake, Campaign, Letter, Organiser, Wave
 from letters.models.delivery import LABELS
 from letters.rules.ledger import FINAL, State
 
-ACTS = {
-    "launch": gettext_lazy("Launch"),
-    "pause": gettext_lazy("Pause"),
-    "resume": gettext_lazy("Resume"),
-    "finish": gettext_lazy("Finish"),
-    "cancel": gettext_lazy("Cancel"),
-}
+WAVES_SHOWN, BRAKES_SHOWN = 10, 3
 
 
 class OrganiserInline(TabularInline):
@@ -50,7 +44,8 @@ class CampaignAdmin(ModelAdmin):
         """Addresses and references are made of the key; what decides on sending is for those who may send."""
         fixed = ["slug", "reference_prefix"] if obj else []
         may_send = request.user.has_perm("letters.send_campaign")
-        return ["sending", *fixed, *([] if may_send else ["send_by", "doubt", "per_office_hour"])]
+        pace = ["send_by", "doubt", "per_office_hour", "office_hours"]
+        return ["sending", *fixed, *([] if may_send else pace)]
 
     def get_urls(self) -> list[URLPattern]:
         act = path(
@@ -88,22 +83,23 @@ class CampaignAdmin(ModelAdmin):
             "title": f"{ACTS[name]}: {campaign}",
             "act": ACTS[name],
             "explanation": _explanation(campaign, name),
-            "missing": lifecycle.missing_texts(campaign) if name == "launch" else [],
+            "first": outbox.canary_size(_unposted(campaign)) if name in {"launch", "resume"} else 0,
+            "missing": lifecycle.missing_texts(campaign) if name in {"ready", "launch"} else [],
+            "canaries": lifecycle.canaries(campaign) if name == "go_on" else [],
             "back": back,
         }
         return render(request, "admin/letters/campaign_act.html", context)
 
 
 def _board(campaign: Campaign, *, may_send: bool) -> dict[str, Any]:
-    """The closing equation with links to its rows, and the acts that are possible now."""
+    """The closing equation with links to its rows, waves, brakes, and the acts that are possible now."""
     sums = lifecycle.equation(campaign)
-    rows = reverse("admin:letters_delivery_changelist")
-    every = urlencode({"campaign__id__exact": campaign.pk, "kind__exact": "letter"})
+    canaries = {canary.wave.pk: canary for canary in lifecycle.canaries(campaign)}
     numbers = [
         {
             "label": LABELS[state],
             "count": sums.states[state],
-            "url": f"{rows}?{every}&{urlencode({'state__exact': state})}",
+            "url": _deliveries(campaign, state__exact=state),
             "final": state in FINAL,
         }
         for state in State
@@ -111,23 +107,59 @@ def _board(campaign: Campaign, *, may_send: bool) -> dict[str, Any]:
     acts = [
         {"label": label, "url": reverse("admin:letters_campaign_act", args=[campaign.pk, name])}
         for name, label in ACTS.items()
-        if may_send and campaign.sending in lifecycle.FROM[name]
+        if may_send and campaign.sending in lifecycle.FROM[name] and (name != "go_on" or canaries)
     ]
     return {
         "sums": sums,
         "numbers": numbers,
         "acts": acts,
         "campaign": campaign,
-        "selected_url": f"{rows}?{every}",
+        "selected_url": _deliveries(campaign),
+        "waves": [
+            {
+                "row": wave,
+                "canary": canaries.get(wave.pk),
+                "url": _deliveries(campaign, wave__id__exact=wave.pk),
+            }
+            for wave in Wave.objects.filter(campaign=campaign).order_by("-number")[:WAVES_SHOWN]
+        ],
+        "brakes": [_evidence(brake) for brake in Brake.objects.filter(campaign=campaign)[:BRAKES_SHOWN]],
     }
 
 
-def _explanation(campaign: Campaign, name: str) -> str:
-    sums = lifecycle.equation(campaign)
-    unposted = Letter.objects.unposted().filter(campaign=campaign, round=campaign.round).count()
+def _evidence(brake: Brake) -> dict[str, Any]:
+    """A brake, with links to the deliveries for which it was pulled."""
+    campaign = brake.campaign
+    trusted = campaign.trusted_since is not None and campaign.trusted_since > brake.at
     return {
+        "row": brake,
+        "holds": campaign.sending == Campaign.Sending.PAUSED and not trusted,
+        "url": _deliveries(campaign, id__in=",".join(map(str, brake.deliveries))),
+        "links": [(pk, reverse("admin:letters_delivery_change", args=[pk])) for pk in brake.deliveries],
+    }
+
+
+def _deliveries(campaign: Campaign, **which: object) -> str:
+    """The address of the list of a campaign's letters."""
+    query = urlencode({"campaign__id__exact": campaign.pk, "kind__exact": "letter", **which})
+    return f"{reverse('admin:letters_delivery_changelist')}?{query}"
+
+
+def _unposted(campaign: Campaign) -> int:
+    return Letter.objects.unposted().filter(campaign=campaign, round=campaign.round).count()
+
+
+def _explanation(campaign: Campaign, name: str) -> str:
+    """What an act would do, to how many."""
+    sums = lifecycle.equation(campaign)
+    unposted = _unposted(campaign)
+    return {
+        "ready": _("This says that every text is approved and the campaign may be launched. Nothing is sent "
+                   "by it. %(count)d letters are confirmed so far.") % {"count": unposted},
         "launch": _("%(count)d confirmed letters are frozen as a wave and go out at the campaign's pace; "
                     "letters confirmed later follow by themselves.") % {"count": unposted},
+        "go_on": _("%(count)d letters wait for the canary. They go out at the campaign's pace.")
+        % {"count": sum(canary.waiting for canary in lifecycle.canaries(campaign))},
         "pause": _("%(count)d letters wait until you resume. What is being handed over right now still goes.")
         % {"count": sums.open},
         "resume": _("%(open)d waiting letters and %(count)d newly confirmed ones go out.")

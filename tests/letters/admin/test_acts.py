@@ -1,110 +1,21 @@
-"""What a coordinator does in the admin: launch, approve, settle, file. By POST, and by those who may."""
+"""What a coordinator does in the admin: approve, settle, file. By POST, and by those who may."""
 
 from html.parser import HTMLParser
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from letters import lifecycle
-from letters.models import Campaign, Delivery, Filing, Incoming, Reading, Text
+from letters.models import Delivery, Filing, Incoming, Reading
 from letters.rules.ledger import State
 from tests import builders
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def peace():
-    builders.known_world()
-    builders.office("FR")
-    row = builders.open_campaign()
-    for _ in range(2):
-        builders.confirmed(row)
-    return row
-
-
-@pytest.fixture
-def sign_in(client):
-    """Signs somebody in who has the named rights, and no others."""
-
-    def as_somebody(*rights, name="ana"):
-        user, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
-        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-        client.force_login(user)
-        return user
-
-    return as_somebody
-
-
-def act(campaign, name):
-    return reverse("admin:letters_campaign_act", args=[campaign.pk, name])
-
-
 def text_of(response):
     return response.content.decode()
-
-
-# Sending
-
-
-def test_asking_what_a_launch_would_do_does_nothing(client, peace, sign_in):
-    sign_in("send_campaign", "view_campaign")
-    answer = client.get(act(peace, "launch"))
-    assert answer.status_code == 200
-    assert "2 confirmed letters are frozen" in text_of(answer)
-    peace.refresh_from_db()
-    assert peace.sending == Campaign.Sending.DRAFT
-    assert not Delivery.objects.filter(kind="letter").exists()
-
-
-def test_the_button_launches_and_the_board_shows_the_equation(client, peace, sign_in):
-    sign_in("send_campaign", "view_campaign", "view_delivery")
-    page = text_of(client.post(act(peace, "launch"), follow=True))
-    peace.refresh_from_db()
-    assert peace.sending == Campaign.Sending.RUNNING
-    assert "The equation balances." in page
-    assert "waiting <strong>2</strong>" in page
-    link = reverse("admin:letters_delivery_changelist")
-    answer = client.get(f"{link}?campaign__id__exact={peace.pk}&kind__exact=letter&state__exact=waiting")
-    assert text_of(answer).count("cabinet@mfa.fr.example") == 2
-    assert peace.waves.get().launched_by == "ana"
-
-
-@pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("name", ["launch", "pause", "resume", "finish", "cancel"])
-def test_sending_is_a_right_of_its_own(client, peace, sign_in, method, name):
-    sign_in("view_campaign", "change_campaign", "add_campaign", "delete_campaign")
-    assert getattr(client, method)(act(peace, name)).status_code == 403
-    peace.refresh_from_db()
-    assert peace.sending == Campaign.Sending.DRAFT
-    page = text_of(client.get(reverse("admin:letters_campaign_change", args=[peace.pk])))
-    assert "/act/launch/" not in page
-
-
-def test_a_refusal_is_told_with_its_reason(client, peace, sign_in):
-    sign_in("send_campaign", "view_campaign")
-    peace.texts.filter(kind="letter", language="fr").update(state=Text.State.DRAFT)
-    assert "letter (fr)" in text_of(client.get(act(peace, "launch")))
-    assert "Not approved yet" in text_of(client.post(act(peace, "launch"), follow=True))
-    assert "cannot pause" in text_of(client.post(act(peace, "pause"), follow=True))
-
-
-@pytest.mark.parametrize("name", ["explode", "act", "__class__"])
-def test_there_are_no_other_acts(client, peace, sign_in, name):
-    sign_in("send_campaign")
-    assert client.post(act(peace, name)).status_code == 404
-
-
-def test_pause_resume_and_cancel_by_button(client, peace, sign_in):
-    sign_in("send_campaign", "view_campaign")
-    for name, becomes in [
-        ("launch", "running"), ("pause", "paused"), ("resume", "running"), ("cancel", "cancelled"),
-    ]:  # fmt: skip
-        assert client.get(act(peace, name)).status_code == 200
-        client.post(act(peace, name))
-        peace.refresh_from_db()
-        assert peace.sending == becomes
 
 
 # Texts
@@ -194,8 +105,8 @@ def test_an_approved_text_cannot_be_edited_by_anybody(admin_client, peace):
 def test_a_person_settles_what_is_uncertain_and_nothing_else(client, peace, sign_in, action, becomes):
     lifecycle.launch(peace, by="ana")
     doubtful, sure = Delivery.objects.filter(kind="letter")
-    Delivery.objects.filter(pk=doubtful.pk).update(state=State.UNCERTAIN)
-    Delivery.objects.filter(pk=sure.pk).update(state=State.ACCEPTED)
+    builders.force(Delivery.objects.filter(pk=doubtful.pk), State.UNCERTAIN)
+    builders.force(Delivery.objects.filter(pk=sure.pk), State.ACCEPTED)
     data = {"action": action, "_selected_action": [doubtful.pk, sure.pk]}
     here = reverse("admin:letters_delivery_changelist")
 
