@@ -7,7 +7,7 @@ a second, so that a pause is obeyed at once, and results recorded within a tenth
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -55,7 +55,8 @@ class Wicket:
     size: int
     claimed_at: float = 0.0
     dry: bool = False  # the last claim found nothing
-    rested: float = field(default=0.0)  # the rest that the table knows of
+    rested: float = 0.0  # the rest that the table knows of
+    well: bool = False  # the table knows that it takes mail
 
     def hungry(self) -> bool:
         """Whether it could do with more jobs."""
@@ -183,6 +184,7 @@ class Round:
             if rest > 0 and one.counter.rest_until != one.rested:
                 one.rested = one.counter.rest_until
                 row.update(rest_until=in_seconds(rest), trouble=recording.one_line(one.counter.trouble))
-            elif one.counter.trouble and Verdict.TAKEN in took and rest <= 0:
-                one.counter.trouble = ""
-                row.update(trouble="")
+                one.well = False
+            elif Verdict.TAKEN in took and rest <= 0 and not one.well:
+                row.exclude(trouble="").update(trouble="")
+                one.well = True
