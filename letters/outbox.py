@@ -163,8 +163,11 @@ def release_held() -> int:
         with transaction.atomic():
             _locked(campaign)
             mine = held.filter(campaign=campaign)
-            mine.filter(wave__in=canary_waves()).update(reason=CANARY, recipient=ITS_ADDRESS)
-            released += mine.to(State.WAITING, reason="", recipient=ITS_ADDRESS, due_at=Now())
+            waves = list(canary_waves().filter(campaign=campaign))
+            mine.filter(wave__in=waves).update(reason=CANARY, recipient=ITS_ADDRESS)
+            released += mine.exclude(wave__in=waves).to(
+                State.WAITING, reason="", recipient=ITS_ADDRESS, due_at=Now()
+            )
     return released
 
 
