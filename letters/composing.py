@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from contacts.models import Country, CountryPhrases, Office, OfficeHolder, SalutationForm
 from contacts.models.country import Gender
+from letters.memory import once
 from letters.models import Campaign, Form, Letter, Text
 from letters.rules import composing as rules
 from letters.rules.placeholders import Paragraph, parse, slots
@@ -47,7 +48,7 @@ def texts_for(campaign: Campaign, office: Office) -> Texts:
 
 def texts_in(campaign: Campaign, office: Office, language: str) -> Texts | None:
     """The approved texts in one language, or None when it has no letter."""
-    found = Text.objects.in_use(campaign, language=language, country=office.country_id)
+    found = _in_use(campaign, language, office.country_id)
     letter = found.get((Text.Kind.LETTER, ""))
     return letter and Texts(
         language=language,
@@ -59,8 +60,21 @@ def texts_in(campaign: Campaign, office: Office, language: str) -> Texts | None:
 
 
 def _asks(campaign: Campaign, office: Office, found: dict[tuple[str, str], Text]) -> dict[str, Text]:
-    asked = campaign.asks.exclude(not_for=office.country_id).values_list("key", flat=True)
+    kept = once(("asks", campaign.pk), lambda: _ask_rows(campaign))
+    asked = [key for key, not_for in kept if office.country_id not in not_for]
     return {key: found[Text.Kind.ASK, key] for key in asked if (Text.Kind.ASK, key) in found}
+
+
+def _ask_rows(campaign: Campaign) -> list[tuple[str, set[str]]]:
+    return [
+        (ask.key, {country.pk for country in ask.not_for.all()})
+        for ask in campaign.asks.prefetch_related("not_for")
+    ]
+
+
+def _in_use(campaign: Campaign, language: str, country: str | None) -> dict[tuple[str, str], Text]:
+    rows = once(("texts", campaign.pk, language), lambda: Text.objects.of(campaign, language))
+    return Text.objects.newest(rows, country=country)
 
 
 def form_of(letter: Letter, *, today: date) -> rules.Form:
@@ -123,7 +137,7 @@ def office_values(campaign: Campaign, office: Office, language: str, *, today: d
     phrases = CountryPhrases.objects.of_country(office.country_id, day=today, language=language)
     holder = next((h for h in office.holders.order_by("-verified_on") if h.usable(today)), None)
     pair = _salutation(office, holder, language)
-    organisers = [row.organisation.name for row in campaign.organiser_rows.select_related("organisation")]
+    organisers = once(("organisers", campaign.pk), lambda: _organisers(campaign))
     addressee = [holder.name if holder else "", phrases.ministry if phrases else "", _address_line(phrases)]
     return {
         "country.name": phrases.inline if phrases else "",
@@ -138,10 +152,14 @@ def office_values(campaign: Campaign, office: Office, language: str, *, today: d
     }
 
 
+def _organisers(campaign: Campaign) -> list[str]:
+    return [row.organisation.name for row in campaign.organiser_rows.select_related("organisation")]
+
+
 def title_of(campaign: Campaign, language: str) -> str:
     """The campaign's name in a language, else in English, else its key."""
     for wanted in (language, COURTESY_LANGUAGE):
-        if story := Text.objects.in_use(campaign, language=wanted).get((Text.Kind.STORY, "")):
+        if story := _in_use(campaign, wanted, None).get((Text.Kind.STORY, "")):
             return story.title
     return campaign.slug
 
@@ -193,16 +211,29 @@ def person_of(letter: Signed, *, reply_address: str) -> rules.Person:
 
 def ask_texts(letter: Letter, language: str) -> list[Text]:
     """The chosen asks' texts in a language that the supporter reads, else as they stand in the letter."""
-    found = Text.objects.in_use(letter.campaign, language=language, country=letter.country_id)
+    found = _in_use(letter.campaign, language, letter.country_id)
     chosen = Text.objects.in_bulk(letter.asks.values())
     return [found.get((Text.Kind.ASK, key)) or chosen[pk] for key, pk in letter.asks.items()]
 
 
 def keep(form: rules.Form) -> Form:
     """The stored form with the same content, made if it is new. May happen twice."""
-    data = rules.dump(form)
-    digest = hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    return Form.objects.get_or_create(digest=digest, defaults={"data": data})[0]
+    return keep_all([form])[0]
+
+
+def keep_all(forms: list[rules.Form]) -> list[Form]:
+    """The stored forms with the same contents, in the same order; new ones are made."""
+    wanted = []
+    for form in forms:
+        data = rules.dump(form)
+        text = json.dumps(data, sort_keys=True, ensure_ascii=False)
+        wanted.append((hashlib.sha256(text.encode()).hexdigest(), data))
+    by_digest = Form.objects.in_bulk({digest for digest, _ in wanted}, field_name="digest")
+    if missing := {digest: data for digest, data in wanted if digest not in by_digest}:
+        made = (Form(digest=digest, data=data) for digest, data in sorted(missing.items()))
+        Form.objects.bulk_create(made, ignore_conflicts=True)
+        by_digest |= Form.objects.in_bulk(missing, field_name="digest")
+    return [by_digest[digest] for digest, _ in wanted]
 
 
 def read_letter(letter: Letter, *, reply_address: str) -> tuple[rules.Form, rules.Composed]:
@@ -223,7 +254,9 @@ def _address_line(phrases: CountryPhrases | None) -> str:
 def _salutation(office: Office, holder: OfficeHolder | None, language: str) -> SalutationForm | None:
     """The holder's own pair, else the State's for the gender, else the language's, else the neutral one."""
     genders = [holder.gender, Gender.UNKNOWN] if holder else [Gender.INSTITUTION, Gender.UNKNOWN]
-    rows = list(SalutationForm.objects.filter(language=language, gender__in=genders))
+    of_language = SalutationForm.objects.filter(language=language).order_by("pk")
+    every = once(("salutations", language), lambda: list(of_language))
+    rows = [row for row in every if row.gender in genders]
     order = [("holder_id", holder.pk)] if holder else []
     for field, value in [*order, ("country_id", office.country_id)]:
         for gender in genders:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, models
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Sum
 from django.db.models.functions import Now
 
 from letters.rules import ledger
@@ -22,10 +22,16 @@ class TextQuerySet(models.QuerySet):
         self, campaign: Any, *, language: str, country: str | None = None
     ) -> dict[tuple[str, str], Any]:
         """{(kind, key): text} in one language: newest approved, a country's own before the general one."""
+        return self.newest(self.of(campaign, language), country=country)
+
+    def of(self, campaign: Any, language: str) -> list[Any]:
+        """The approved texts in one language: general ones first, each State's own after them, by version."""
         rows = self.approved().filter(campaign=campaign, language=language)
-        rows = rows.filter(Q(country=None) | Q(country=country)) if country else rows.filter(country=None)
-        least_first = rows.order_by(F("country").asc(nulls_first=True), "version")
-        return {(row.kind, row.key): row for row in least_first}
+        return list(rows.order_by(F("country").asc(nulls_first=True), "version"))
+
+    def newest(self, rows: list[Any], *, country: str | None) -> dict[tuple[str, str], Any]:
+        """{(kind, key): text} of rows as `of` gives them: the last one that a State may get."""
+        return {(row.kind, row.key): row for row in rows if row.country_id in (None, country)}
 
 
 class LetterQuerySet(models.QuerySet):

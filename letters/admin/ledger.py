@@ -2,21 +2,19 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
 from contacts.admin import ReadOnly
 from letters import previewing
+from letters.admin.settling import InDoubt, Settling
 from letters.models import Delivery, DeliveryEvent, Filing, Letter
-from letters.rules.ledger import State
-from letters.sending import recovery
 
 
 class Large(ReadOnly, ModelAdmin):
@@ -109,7 +107,7 @@ class EventInline(ReadOnly, TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Large):
+class DeliveryAdmin(Settling, Large):
     list_display = [
         "id",
         "kind",
@@ -121,13 +119,12 @@ class DeliveryAdmin(Large):
         "attempts",
         "due_at",
     ]
-    list_filter = ["state", "outcome", "kind", "campaign"]
+    list_filter = ["state", InDoubt, "outcome", "kind", "campaign"]
     list_select_related = ["letter", "campaign"]
     search_fields = ["=message_id", "=letter__reference", "=recipient"]
-    actions = ["was_sent", "was_not_sent", "send_again"]
     inlines = [EventInline]
     exclude = ["form"]
-    readonly_fields = ["created_at", "submitted_at", "finished_at"]
+    readonly_fields = ["policy", "created_at", "submitted_at", "finished_at"]
 
     @admin.display(description=gettext_lazy("letter"))
     def reference(self, delivery: Delivery) -> SafeString | str:
@@ -135,30 +132,6 @@ class DeliveryAdmin(Large):
             return "–"
         url = reverse("admin:letters_letter_change", args=[delivery.letter_id])
         return format_html('<a href="{}">{}</a>', url, delivery.letter.reference)
-
-    def has_settle_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("letters.send_campaign")
-
-    @admin.action(description=gettext_lazy("Uncertain: it was sent"), permissions=["settle"])
-    def was_sent(self, request: HttpRequest, queryset: Any) -> None:
-        self._settle(request, queryset, State.ACCEPTED)
-
-    @admin.action(description=gettext_lazy("Uncertain: it was not sent, give up"), permissions=["settle"])
-    def was_not_sent(self, request: HttpRequest, queryset: Any) -> None:
-        self._settle(request, queryset, State.FAILED)
-
-    @admin.action(description=gettext_lazy("Uncertain: send it again"), permissions=["settle"])
-    def send_again(self, request: HttpRequest, queryset: Any) -> None:
-        self._settle(request, queryset, State.WAITING)
-
-    def _settle(self, request: HttpRequest, queryset: Any, target: State) -> None:
-        by = request.user.get_username()
-        done = sum(recovery.settle(delivery, target, by=by) for delivery in queryset)
-        self.message_user(request, _("%(count)d settled.") % {"count": done}, messages.SUCCESS)
-        if left := len(queryset) - done:
-            self.message_user(
-                request, _("%(count)d were not uncertain and stay.") % {"count": left}, messages.WARNING
-            )
 
 
 def _standing(delivery: Delivery) -> str:

@@ -144,7 +144,7 @@ class Plan:
             "sender.place": person.place,
             "signature": person.signature,
             "own_words": clean_words(person.own_words),
-            "asks": asks.text,
+            "asks": asks.text.rstrip("\n"),
             "reference": person.reference,
             "reply_address": person.reply_address,
         }
@@ -162,7 +162,7 @@ class Plan:
             self._chosen.clear()
         items = "".join(f"<li>{escape(self._asks[key])}</li>" for key in asks)
         listed = _Shared(
-            Fixed("\n".join(f"– {self._asks[key]}" for key in asks)),
+            Fixed("".join(f"– {self._asks[key]}\n" for key in asks)),
             Fixed(f"<ul>{items}</ul>\n" if items else ""),
         )
         self._chosen[asks] = listed
@@ -219,9 +219,11 @@ def _steps(paragraphs: tuple[Paragraph, ...]) -> list[_Shared | Paragraph]:
         if any(isinstance(part, Slot) for part in paragraph):
             steps.append(paragraph)
         elif words := _text((paragraph,), {}):
-            last = steps.pop() if steps and isinstance(steps[-1], _Shared) else None
-            before, before_html = (last.text + "\n", last.html) if last else ("", "")
-            steps.append(_Shared(Fixed(f"{before}{words}\n"), Fixed(f"{before_html}{_blocks(words)}\n")))
+            shared = _Shared(Fixed(f"{words}\n"), Fixed(f"{_blocks(words)}\n"))
+            if steps and isinstance(last := steps[-1], _Shared):
+                shared = _Shared(Fixed(f"{last.text}\n{shared.text}"), Fixed(last.html + shared.html))
+                steps.pop()
+            steps.append(shared)
     return steps
 
 
@@ -231,11 +233,12 @@ def _written(
     """The chunks of text and of HTML: a blank line between paragraphs, nothing for empty ones."""
     text: list[str] = []
     html: list[str] = []
+    words: str
+    marked: str
     for step in steps:
-        if isinstance(step, _Shared):
-            words, marked = step.text, step.html
-        elif step == ASKS:
-            words, marked = Fixed(f"{asks.text}\n") if asks.text else Fixed(), asks.html
+        if isinstance(step, _Shared) or step == ASKS:
+            shared = step if isinstance(step, _Shared) else asks
+            words, marked = shared.text, shared.html
         elif told := "".join(
             [values[part.name] if isinstance(part, Slot) else part for part in step]
         ).strip():

@@ -4,7 +4,6 @@ Reply tokens route an answer to its letter and authorise nothing. Bounce tokens 
 delivery and a keyed check, so that nobody can forge a bounce of a letter (VERP, signed).
 """
 
-import hashlib
 import hmac
 import re
 from collections.abc import Callable

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -18,7 +17,7 @@ from letters.querysets import in_seconds
 from letters.rules import ledger
 from letters.rules.composing import Plan
 from letters.rules.ledger import State
-from letters.sending import claiming, facts, forms, objections, recording, writing
+from letters.sending import bulk, claiming, facts, forms, objections, recording, writing
 from letters.sending.facts import LetterFacts
 from letters.sending.jobs import Job, Result, Try, Verdict
 from letters.sending.mime import build
@@ -73,6 +72,8 @@ def claim(name: str, alias: str, limit: int, *, smtp: bool = True) -> Batch:
 
 
 def _mails(name: str, numbers: list[int]) -> list[Delivery]:
+    if not numbers:
+        return []
     rows = {row.pk: row for row in Delivery.objects.select_related(*RELATED).filter(pk__in=numbers)}
     mails = [rows[number] for number in numbers if number in rows]
     found = objections.to_mails(mails)
@@ -118,21 +119,19 @@ def _submitting(name: str, rows: list[LetterFacts], now: datetime) -> set[int]:
     """Commits letters as `submitting`, with form and recipient frozen; returns those that really are."""
     if not rows:
         return set()
-    values: list[Any] = []
-    for row in rows:
-        values += (row.number, row.form, row.email)
     moment = connection.ops.adapt_datetimefield_value(now)
     lease = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=settings.LEASE_SECONDS))
+    values = bulk.rows((row.number, row.form, row.email) for row in rows)
     sources = sorted(ledger.sources(State.SUBMITTING))
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {Delivery._meta.db_table} SET state = %s, claimed_by = %s, attempts = attempts + 1,"  # noqa: S608
             " lease_until = %s, submitted_at = COALESCE(submitted_at, %s),"
             " first_tried_at = COALESCE(first_tried_at, %s),"
-            " form_id = CAST(new.column2 AS bigint), recipient = new.column3"
-            f" FROM (VALUES {', '.join(['(%s, %s, %s)'] * len(rows))}) AS new"
-            f" WHERE id = new.column1 AND state IN ({', '.join(['%s'] * len(sources))}) RETURNING id",
-            [State.SUBMITTING, name, lease, moment, moment, *values, *sources],
+            " form_id = new.form, recipient = new.recipient"
+            f" FROM {bulk.table(number='bigint', form='bigint', recipient='text')}"
+            f" WHERE id = new.number AND state IN ({bulk.places(sources)}) RETURNING id",
+            [State.SUBMITTING, name, lease, moment, moment, values, *sources],
         )
         return {number for (number,) in cursor.fetchall()}
 

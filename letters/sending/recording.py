@@ -13,7 +13,7 @@ from letters.models.clock import database_time, now_sql
 from letters.querysets import in_seconds
 from letters.rules import ledger, pacing
 from letters.rules.ledger import State
-from letters.sending import mime
+from letters.sending import bulk, mime
 from letters.sending.jobs import Result, Try, Verdict
 
 Tried = tuple[Try, Result]
@@ -82,17 +82,17 @@ def _taken(tried: list[Tried]) -> int:
     """The hot path: one statement. The row itself says when it was taken, and with which words."""
     if not tried:
         return 0
-    values: list[Any] = []
-    for one, result in tried:
-        values += (one.number, one_line(result.words), result.provider_id[:200])
+    values = bulk.rows(
+        (one.number, one_line(result.words), result.provider_id[:200]) for one, result in tried
+    )
     sources = sorted(ledger.sources(State.ACCEPTED))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {Delivery._meta.db_table} SET state = %s, reason = new.column2,"  # noqa: S608
-            f" provider_id = new.column3, lease_until = NULL, finished_at = {now_sql()}"
-            f" FROM (VALUES {', '.join(['(%s, %s, %s)'] * len(tried))}) AS new"
-            f" WHERE id = new.column1 AND state IN ({', '.join(['%s'] * len(sources))})",
-            [State.ACCEPTED, *values, *sources],
+            f"UPDATE {Delivery._meta.db_table} SET state = %s, reason = new.words,"  # noqa: S608
+            f" provider_id = new.provider, lease_until = NULL, finished_at = {now_sql()}"
+            f" FROM {bulk.table(number='bigint', words='text', provider='text')}"
+            f" WHERE id = new.number AND state IN ({bulk.places(sources)})",
+            [State.ACCEPTED, values, *sources],
         )
         return int(cursor.rowcount)
 

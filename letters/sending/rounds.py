@@ -24,6 +24,7 @@ from letters.sending.recording import Tried
 log = logging.getLogger(__name__)
 DATABASE_AWAY = (OperationalError, InterfaceError)
 TICK = 0.02  # seconds on the lines between two looks at the database
+DRY = 0.25  # seconds after which a queue that was found empty is looked at again
 RECORD_EVERY = 0.1  # seconds; a crash in between is told by the journal
 FIRST_BATCH = 16
 AIM = 0.5  # seconds that a batch should take: short enough for its objections to stay fresh
@@ -60,6 +61,8 @@ class Wicket:
 
     def hungry(self) -> bool:
         """Whether it could do with more jobs."""
+        if self.dry and time.monotonic() - self.claimed_at < DRY:
+            return False
         return self.counter.waiting < max(1, self.size // 4)
 
     def adapt(self, now: float, got: int) -> None:
