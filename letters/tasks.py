@@ -8,6 +8,7 @@ from letters import braking, filing, outbox, signup
 from letters.sending import recovery, rounds, shifts
 
 ROUND_SECONDS = 10.0  # short: a worker process serves every task in turn
+SENDING_SECONDS = 20.0  # and what is on a line then still gets its answer: half a minute in all, as a rule
 
 
 @shared_task(name="letters.send_due")
@@ -15,7 +16,7 @@ def send_due() -> None:
     """Sends what is due, in so many places at once as there are."""
     with shifts.shift("sending", places=settings.SEND_PLACES, seconds=settings.LEASE_SECONDS) as mine:
         if mine:
-            rounds.send_due(ROUND_SECONDS)
+            rounds.send_due(SENDING_SECONDS)
 
 
 @shared_task(name="letters.recover")

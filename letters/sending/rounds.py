@@ -61,7 +61,8 @@ class Wicket:
 
     def hungry(self) -> bool:
         """Whether it could do with more jobs."""
-        if self.dry and time.monotonic() - self.claimed_at < DRY:
+        now = time.monotonic()
+        if self.counter.rest_until > now or (self.dry and now - self.claimed_at < DRY):
             return False
         return self.counter.waiting < max(1, self.size // 4)
 
