@@ -10,7 +10,7 @@ from django.urls import reverse
 from contacts import consent
 from contacts.models import Office, OfficeHolder, Organisation, SalutationForm, Suppression
 from letters import lifecycle
-from letters.models import Campaign, Filing, Incoming, Letter, Reading, Text
+from letters.models import Campaign, Destination, Filing, Incoming, Letter, Reading, RelayPace, Text
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +68,8 @@ def more(peace, start, stop):
         )
         Reading.objects.create(incoming=mail, version=1, kind="human_reply", fields={"text": "Thank you."})
         Filing.objects.create(incoming=mail, letter=letter, method="token", confidence=99, why="its token")
+        Destination.objects.create(domain=f"d{number}.example", gap=4, why="451 later")
+        RelayPace.objects.create(name=f"relay{number}", trouble="421 too many")
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
