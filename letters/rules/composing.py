@@ -102,6 +102,7 @@ class Fixed(str):
 BLANK = Fixed("\n")
 SIGNATURE_RULE = Fixed("-- \n")  # RFC 3676 §4.3
 NOTE_BEGINS, NOTE_ENDS = Fixed('<hr>\n<div style="font-size:smaller">\n'), Fixed("</div>\n")
+PARAGRAPH, PARAGRAPH_ENDS = Fixed("<p>\n"), Fixed("</p>\n")
 TAIL = Fixed("</body>\n</html>\n")
 
 
@@ -234,26 +235,31 @@ def _written(
     text: list[str] = []
     html: list[str] = []
     words: str
-    marked: str
+    marked: list[str]
     for step in steps:
         if isinstance(step, _Shared) or step == ASKS:
             shared = step if isinstance(step, _Shared) else asks
-            words, marked = shared.text, shared.html
+            words, marked = shared.text, [shared.html]
         elif told := "".join(
             [values[part.name] if isinstance(part, Slot) else part for part in step]
         ).strip():
-            words, marked = f"{told}\n", f"{_blocks(told)}\n"
+            words = f"{told}\n"
+            # Words that look the same in both parts stand on a line of their own in both: encoded once.
+            alike = "\n" not in told and escape(told, quote=False) == told
+            marked = [PARAGRAPH, words, PARAGRAPH_ENDS] if alike else [f"{_blocks(told)}\n"]
         else:
             continue
         if words:
             text += [BLANK, words] if text else [words]
-            html.append(marked)
+            html += marked
     return text, html
 
 
 def _blocks(text: str) -> str:
     return "\n".join(
-        f"<p>{escape(chunk).replace('\n', '<br>\n')}</p>" for chunk in text.split("\n\n") if chunk
+        f"<p>{escape(chunk, quote=False).replace('\n', '<br>\n')}</p>"
+        for chunk in text.split("\n\n")
+        if chunk
     )
 
 

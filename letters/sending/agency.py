@@ -79,6 +79,7 @@ class Agency:
     def _told(self, job: Job, result: Result) -> None:
         if self.journal is not None:
             self.journal.answer(job.number, result)
+            self.journal.save()
         self.results.append((job, result))
         if result.about_relay:
             self.trouble = result.words

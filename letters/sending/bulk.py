@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 
 def table(**columns: str) -> str:
@@ -20,6 +21,12 @@ def table(**columns: str) -> str:
 def rows(values: Iterable[Sequence[Any]]) -> str:
     """The parameter for `table`: one list a row, in the order of the columns."""
     return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+
+def listed(numbers: Iterable[int]) -> RawSQL:
+    """Numbers for `pk__in`, as one parameter: without fresh statistics too they are looked up by index."""
+    rows = "json_each(%s)" if connection.vendor == "sqlite" else "json_array_elements_text(CAST(%s AS json))"
+    return RawSQL(f"SELECT CAST(value AS bigint) FROM {rows}", [json.dumps(list(numbers))])  # noqa: S608, S611
 
 
 def places(values: Sequence[Any]) -> str:

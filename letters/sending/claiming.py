@@ -14,12 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from contacts.addresses import domain_of
 from contacts.models import Country
 from letters.models import Campaign, Delivery, Destination, OfficePace, RelayPace
+from letters.models.clock import database_time
 from letters.querysets import DeliveryQuerySet
 from letters.rules.pacing import Pace, interval, office_open
 from letters.sending.transport import MAILER
@@ -88,10 +89,19 @@ def relay_used(alias: str, count: int, now: datetime) -> None:
         row.save(update_fields=["next_at"])
 
 
+def left(alias: str) -> bool:
+    """Whether something is due for a mailer, be it in another worker's hands at this moment."""
+    if _due_mails(alias).exists():
+        return True
+    if MAILER[Delivery.Kind.LETTER] != alias:
+        return False
+    running = list(Campaign.objects.filter(sending=Campaign.Sending.RUNNING))
+    return _ready(running, _working_countries(database_time().replace(second=0, microsecond=0))).exists()
+
+
 def mails(alias: str, limit: int, now: datetime, domains: Destinations) -> list[int]:
     """The numbers of due mails that are not letters, by lane and age; slowed domains' ones wait a little."""
-    kinds = [kind for kind, mailer in MAILER.items() if mailer == alias and kind != Delivery.Kind.LETTER]
-    rows = Delivery.objects.due().filter(kind__in=kinds).order_by("lane", "due_at", "pk").locked()
+    rows = _due_mails(alias).order_by("lane", "due_at", "pk").locked()
     found = []
     for number, recipient in list(rows.values_list("pk", "recipient")[:limit]):
         domain = domain_of(recipient)
@@ -109,7 +119,7 @@ def letters(limit: int, now: datetime, domains: Destinations) -> list[int]:
     """The numbers of letters that may go now to offices; notes when each office's next one may."""
     running = {row.pk: row for row in Campaign.objects.filter(sending=Campaign.Sending.RUNNING)}
     working = _working_countries(now.replace(second=0, microsecond=0))
-    offices = _ready(list(running.values()), working, limit)
+    offices = _chosen(_ready(list(running.values()), working), limit)
     share = max(1, -(-limit // 8))  # no batch is for one office alone
     found: list[int] = []
     for office in offices:
@@ -139,17 +149,27 @@ class _Office:
     country: str
 
 
-def _ready(campaigns: list[Campaign], working: frozenset[str], limit: int) -> list[_Office]:
-    """Offices with letters whose time has come: longest-waiting first, locked for this claim alone."""
+def _due_mails(alias: str) -> DeliveryQuerySet:
+    kinds = [kind for kind, mailer in MAILER.items() if mailer == alias and kind != Delivery.Kind.LETTER]
+    rows: DeliveryQuerySet = Delivery.objects.due().filter(kind__in=kinds)
+    return rows
+
+
+def _ready(campaigns: list[Campaign], working: frozenset[str]) -> QuerySet[OfficePace]:
+    """Timetables of offices that have letters, and whose time has come."""
     due = Delivery.objects.due().letters().filter(office=OuterRef("pk"))
     always = [row.pk for row in campaigns if not row.office_hours]
     by_day = [row.pk for row in campaigns if row.office_hours]
     wanted = Q(Exists(due.filter(campaign__in=always))) if always else Q()
     if by_day:
         wanted |= Q(Exists(due.filter(campaign__in=by_day)), office__country__in=working)
-    if not wanted:
-        return []
-    rows = _locked(OfficePace.objects.filter(wanted, next_at__lte=Now()).order_by("next_at", "pk"))
+    rows = OfficePace.objects.filter(wanted, next_at__lte=Now())
+    return rows if wanted else rows.none()
+
+
+def _chosen(rows: QuerySet[OfficePace], limit: int) -> list[_Office]:
+    """The longest-waiting offices, locked for this claim alone."""
+    rows = _locked(rows.order_by("next_at", "pk"))
     columns = ("pk", "next_at", "last_campaign", "office__per_hour", "office__email", "office__country")
     return [_Office(*row) for row in rows.values_list(*columns)[: min(limit, OFFICES_AT_ONCE)]]
 

@@ -5,7 +5,6 @@ holds the others. A line that cannot be opened, or is turned away, makes the rel
 """
 
 import asyncio
-import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 
@@ -34,6 +33,7 @@ class Exchange:
         self.halted = ""  # why nothing may leave any more
         self.rest_until = 0.0
         self._rest = RESTS[0]
+        self._saving = False
         self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._lines: set[Line] = set()
@@ -182,11 +182,18 @@ class Exchange:
 
     def _settle(self, job: Job, result: Result) -> None:
         if self.journal is not None and result.verdict is not Verdict.UNTOUCHED:
-            with contextlib.suppress(OSError):  # a full disk: the ledger will have it within a moment
-                self.journal.answer(job.number, result)
+            self.journal.answer(job.number, result)
+            if not self._saving:  # at the end of what is being read from the line: mostly a dot comes first
+                self._saving = True
+                self._loop.call_soon(self._save)
         self.results.append((job, result))
         if not self._queues and not self.flying:
             self._wake()
+
+    def _save(self) -> None:
+        self._saving = False
+        if self.journal is not None:
+            self.journal.save()
 
     def _take_back(self, which: Callable[[Job], bool], why: str) -> None:
         for domain in list(self._queues):

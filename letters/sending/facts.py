@@ -3,27 +3,30 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from contacts.addresses import domain_of, envelope
-from contacts.models import Consent
-from letters.models import Delivery
+from contacts.models import Consent, Office
+from letters.models import Campaign, Delivery
+from letters.sending import bulk
 
 COLUMNS = (
     "pk", "attempts", "first_tried_at", "submitted_at", "message_id", "campaign_id", "office_id", "form_id",
     "letter_id", "letter__state", "letter__supporter_id", "letter__signer_name", "letter__signer_email",
     "letter__include_email", "letter__city", "letter__home", "letter__organisation", "letter__own_words",
     "letter__asks", "letter__reference", "letter__reply_token", "letter__language", "letter__text_id",
-    "letter__footer_id", "campaign__slug", "campaign__sending", "campaign__send_by", "office__email",
-    "office__state", "office__country__enabled",
+    "letter__footer_id",
 )  # fmt: skip
+CAMPAIGN = ("slug", "sending", "send_by")
+OFFICE = ("email", "state", "country__enabled")
 
 
 @dataclass(slots=True)
 class LetterFacts:
-    """A letter to an office with all that decides whether and how it leaves: COLUMNS, and its consent."""
+    """A letter with all that decides whether and how it leaves: COLUMNS, consent, CAMPAIGN, OFFICE."""
 
     number: int
     attempts: int
@@ -49,13 +52,13 @@ class LetterFacts:
     language: str
     text: int
     footer: int | None
+    consent: str | None  # the latest act
     slug: str
     sending: str
     send_by: datetime | None
     email: str
     office_state: str
     country_enabled: bool
-    consent: str | None  # the latest act
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,16 @@ def letters(numbers: list[int]) -> list[LetterFacts]:
         supporter=OuterRef("letter__supporter"), purpose=Concat(Value("letter:"), OuterRef("campaign__slug"))
     )
     latest = Subquery(acts.order_by("-pk").values("act")[:1])
-    rows = Delivery.objects.filter(pk__in=numbers).order_by().values_list(*COLUMNS, latest)
-    found = {row[0]: LetterFacts(*row) for row in rows}
+    rows = list(Delivery.objects.filter(pk__in=bulk.listed(numbers)).order_by().values_list(*COLUMNS, latest))
+    # A batch is of few campaigns and offices: joined, each would come again with every letter.
+    campaigns = _by_key(Campaign.objects.filter(pk__in={row[5] for row in rows}), CAMPAIGN)
+    offices = _by_key(Office.objects.filter(pk__in={row[6] for row in rows}), OFFICE)
+    found = {row[0]: LetterFacts(*row, *campaigns[row[5]], *offices[row[6]]) for row in rows}
     return [found[number] for number in numbers if number in found]
+
+
+def _by_key(rows: QuerySet[Any], columns: tuple[str, ...]) -> dict[int, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in rows.values_list("pk", *columns)}
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ without its owner knows of each letter whether it can have left. What a crash of
 kept from the disk is not believed: each file names the boot that it was written in.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -42,6 +43,7 @@ class Journal:
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self.path = (folder or home()) / f"{name}{ENDING}"
         self._file = -1
+        self._answers = ""  # noted, and not written yet
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -61,16 +63,24 @@ class Journal:
     def dot(self, number: int) -> None:
         """Notes that the final dot of a delivery is about to be sent. Raises OSError when it cannot."""
         if self._file >= 0:
-            self._write(f"dot {number}\n")
+            self._write(f"{self._answers}dot {number}\n")
+            self._answers = ""
 
     def answer(self, number: int, result: Result) -> None:
-        """Notes what the other side said. Raises OSError when it cannot."""
-        if self._file >= 0:
-            words = " ".join(result.words.split())[:300]
-            self._write(f"{result.verdict} {number} {result.provider_id or '-'} {words}\n")
+        """Notes what the other side said, with the next dot or the next `save`, whichever is sooner."""
+        words = " ".join(result.words.split())[:300]
+        self._answers += f"{result.verdict} {number} {result.provider_id or '-'} {words}\n"
+
+    def save(self) -> None:
+        """Writes the answers that were noted. On a full disk they wait: the ledger will have them soon."""
+        if self._file >= 0 and self._answers:
+            with contextlib.suppress(OSError):
+                self._write(self._answers)
+                self._answers = ""
 
     def close(self, *, settled: bool) -> None:
         """Lets go; the file goes too when all that it says stands in the ledger."""
+        self.save()
         if self._file >= 0:
             if settled:
                 self.path.unlink(missing_ok=True)

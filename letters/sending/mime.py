@@ -61,7 +61,7 @@ def build(mail: Mail) -> bytes:
     boundary = "=_" + sha256(mail.message_id.encode()).hexdigest()[:32]
     reply_to = f"Reply-To: {headers.finished(mail.reply_to)}\r\n" if mail.reply_to else ""
     encoding = _encoding(mail.language)
-    encode = _base64 if encoding == "base64" else _quoted_printable
+    text, html = (_base64 if encoding == "base64" else _quoted_printable)(mail.text, mail.html)
     part = f"; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     head = (
         f"From: {headers.finished(mail.sender)}\r\nTo: {headers.finished(mail.recipient)}\r\n{reply_to}"
@@ -72,8 +72,7 @@ def build(mail: Mail) -> bytes:
         f"\r\n--{boundary}\r\nContent-Type: text/plain{part}"
     )
     between, end = f"\r\n--{boundary}\r\nContent-Type: text/html{part}", f"\r\n--{boundary}--\r\n"
-    parts = (head.encode(), encode(mail.text), between.encode(), encode(mail.html), end.encode())
-    return b"".join(parts)
+    return b"".join((head.encode(), text, between.encode(), html, end.encode()))
 
 
 def printable(text: str) -> str:
@@ -94,21 +93,28 @@ def _encoding(language: str) -> str:
     return "base64" if first in OTHER_SCRIPTS and "latn" not in subtags else "quoted-printable"
 
 
-def _base64(text: str | Sequence[str]) -> bytes:
-    """The whole part: chunks are not multiples of three octets."""
-    data = _octets("".join(text))
-    if not data.endswith(b"\n"):
-        data += b"\n"
-    code = b2a_base64(data.replace(b"\n", b"\r\n"), newline=False)
-    return b"\r\n".join([code[i : i + 76] for i in range(0, len(code), 76)]) + b"\r\n"
+def _base64(*parts: str | Sequence[str]) -> list[bytes]:
+    """Each part as a whole: chunks are not multiples of three octets."""
+    bodies = []
+    for part in parts:
+        data = _octets("".join(part))
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        code = b2a_base64(data.replace(b"\n", b"\r\n"), newline=False)
+        bodies.append(b"\r\n".join([code[i : i + 76] for i in range(0, len(code), 76)]) + b"\r\n")
+    return bodies
 
 
-def _quoted_printable(text: str | Sequence[str]) -> bytes:
-    """Chunk by chunk: encoded lines do not depend on the lines before them."""
-    chunks = (text,) if isinstance(text, str) else text
-    own = iter(_quoted([chunk for chunk in chunks if not isinstance(chunk, Fixed)]))
-    body = b"".join([_quoted_once(chunk) if isinstance(chunk, Fixed) else next(own) for chunk in chunks])
-    return body + b"\r\n" if body[-3:] in {b"", b"=\r\n"} else body
+def _quoted_printable(*parts: str | Sequence[str]) -> list[bytes]:
+    """Chunk by chunk, for encoded lines do not depend on the lines before them: each chunk once."""
+    chunked = [(part,) if isinstance(part, str) else part for part in parts]
+    own = list(dict.fromkeys(chunk for part in chunked for chunk in part if not isinstance(chunk, Fixed)))
+    codes = dict(zip(own, _quoted(own), strict=True))
+    bodies = []
+    for part in chunked:
+        body = b"".join([_quoted_once(one) if isinstance(one, Fixed) else codes[one] for one in part])
+        bodies.append(body + b"\r\n" if body[-3:] in {b"", b"=\r\n"} else body)
+    return bodies
 
 
 @lru_cache(maxsize=4096)

@@ -38,6 +38,7 @@ class Batch:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.spoilt: list[Spoilt] = []
+        self.shut = False  # the relay may be given nothing now
 
     def __len__(self) -> int:
         return len(self.jobs) + len(self.spoilt)
@@ -53,6 +54,7 @@ def claim(name: str, alias: str, limit: int, *, smtp: bool = True) -> Batch:
         now = database_time()
         room = claiming.relay_room(alias, limit, now)
         if not room:
+            batch.shut = True
             return batch
         domains = claiming.destinations()
         mails = _mails(name, claiming.mails(alias, room, now, domains))

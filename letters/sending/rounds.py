@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from letters.models import Campaign, Destination, RelayPace
 from letters.querysets import in_seconds
-from letters.sending import preparing, recording, transport
+from letters.sending import claiming, preparing, recording, transport
 from letters.sending.agency import Agency
 from letters.sending.exchange import Exchange
 from letters.sending.jobs import Verdict
@@ -56,6 +56,7 @@ class Wicket:
     size: int
     claimed_at: float = 0.0
     dry: bool = False  # the last claim found nothing
+    shut: bool = False  # the relay may be given nothing now
     rested: float = 0.0  # the rest that the table knows of
     well: bool = False  # the table knows that it takes mail
 
@@ -96,7 +97,10 @@ class Round:
             begun = time.monotonic() < until and self._claim()
             busy = any(one.counter.waiting or one.counter.flying for one in self.wickets)
             if not begun and not busy:
-                break
+                if time.monotonic() > until or not self._left():
+                    break
+                time.sleep(DRY / 2)
+                continue
             self.lines.run(TICK)
             for one in self.wickets:
                 if isinstance(one.counter, Agency):
@@ -137,10 +141,16 @@ class Round:
             batch = preparing.claim(self.name, one.alias, one.size, smtp=isinstance(one.counter, Exchange))
             self._staff(one)
             one.adapt(time.monotonic(), len(batch))
+            one.shut = batch.shut
             one.counter.put(batch.jobs)
             self.results += batch.spoilt
             begun = begun or len(batch) > 0
         return begun
+
+    def _left(self) -> bool:
+        """Whether there is something that another worker held when we looked, and may let go of."""
+        open_ = [one for one in self.wickets if not one.shut and one.counter.rest_until <= time.monotonic()]
+        return any(claiming.left(one.alias) for one in open_ if not one.counter.halted)
 
     def _staff(self, one: Wicket) -> None:
         """Connections and limits as they are set now: changes count without a restart."""

@@ -14,19 +14,70 @@ from contacts.loading import load_world
 from contacts.models import Country
 from letters.loading import DATA, load_campaign
 from letters.models import Campaign, Text
-from letters.rules.ledger import State
 
 ASKS = ("speeches", "fund", "attend", "inclusion", "rules")
-FIRST = "Amélie Zoë José Björn Łukasz Şule Nguyễn Inés Đorđe Ольга Γιώργος 美咲 محمد Aoife Thandiwe".split()
-LAST = "Müller García Ødegård Yılmaz Trần O'Brien Ångström Петрова Παπαδοπούλου 佐藤 الحسن Lefèvre".split()
-WORDS = "nous vous écrivons parce que l’école 学校 of our town croit aux règles común and to la paix for all".split()
+FIRST = [
+    "Amélie",
+    "Zoë",
+    "José",
+    "Björn",
+    "Łukasz",
+    "Şule",
+    "Nguyễn",
+    "Inés",
+    "Đorđe",
+    "Ольга",
+    "Γιώργος",
+    "美咲",
+    "محمد",
+    "Aoife",
+    "Thandiwe",
+]
+LAST = [
+    "Müller",
+    "García",
+    "Ødegård",
+    "Yılmaz",
+    "Trần",
+    "O'Brien",
+    "Ångström",
+    "Петрова",
+    "Παπαδοπούλου",
+    "佐藤",
+    "الحسن",
+    "Lefèvre",
+]
+WORDS = [
+    "nous",
+    "vous",
+    "écrivons",
+    "parce",
+    "que",
+    "l’école",
+    "学校",
+    "of",
+    "our",
+    "town",
+    "croit",
+    "aux",
+    "règles",
+    "común",
+    "and",
+    "to",
+    "la",
+    "paix",
+    "for",
+    "all",
+]
 OFFICES = 193
 LAB_QUERY = """
     COPY (SELECT l.id, s.first || ' ' || s.last, s.email, l.contact_id, c.email, l.asks, l.note
-          FROM letter l JOIN supporter s ON s.id = l.supporter_id JOIN contact c ON c.id = l.contact_id) TO STDOUT
+          FROM letter l JOIN supporter s ON s.id = l.supporter_id JOIN contact c ON c.id = l.contact_id)
+    TO STDOUT
 """
 STAGING = """
-    CREATE TABLE bench_corpus (id bigint, name text, email text, contact int, office_email text, asks text, note text)
+    CREATE TABLE bench_corpus (
+        id bigint, name text, email text, contact int, office_email text, asks text, note text)
 """
 OFFICES_SQL = """
     UPDATE contacts_office o SET email = b.office_email, address_key = b.office_email, state = 'open',
@@ -45,14 +96,14 @@ CONSENTS_SQL = """
 # The round tells letters of one supporter to one office apart: in this corpus a person may write often.
 LETTERS_SQL = """
     INSERT INTO letters_letter (
-        id, round, state, signer_name, signer_email, address_key, home, city, organisation, include_email, show_name,
-        own_words, reading_language, consent_wording, news, language, courtesy, asks, reply_token, reference,
+        id, round, state, signer_name, signer_email, address_key, home, city, organisation, include_email,
+        show_name, own_words, reading_language, consent_wording, news, language, courtesy, asks, reply_token, reference,
         confirmed_at, campaign_id, country_id, office_id, supporter_id, text_id, footer_id)
     SELECT b.id, 1, 'confirmed', b.name, b.email, b.email, 'France', '', '', false, false,
         b.note, 'fr', 'I agree.', '{}', t.language, t.courtesy,
         (SELECT jsonb_object_agg(a, (t.asks ->> a)::bigint) FROM unnest(string_to_array(b.asks, ',')) a),
-        translate(lpad(to_hex(b.id), 12, 'g'), '01', 'hj') || '2', 'UN75-' || t.country || '-' || upper(to_hex(b.id)),
-        now(), %s, t.country, t.office, s.id, t.text, t.footer
+        translate(lpad(to_hex(b.id), 12, 'g'), '01', 'hj') || '2',
+        'UN75-' || t.country || '-' || upper(to_hex(b.id)), now(), %s, t.country, t.office, s.id, t.text, t.footer
     FROM bench_corpus b
     JOIN bench_office t ON t.contact = b.contact
     JOIN contacts_supporter s ON s.email = b.email
@@ -70,10 +121,13 @@ def fill(rows: Iterable[tuple[object, ...]] | None, *, lab: str = "") -> Campaig
         cursor.execute("DROP INDEX IF EXISTS one_letter_a_supporter_and_office")
         cursor.execute(STAGING)
         if lab:
-            with psycopg.connect(lab) as source, source.cursor().copy(LAB_QUERY) as out:
-                with cursor.copy("COPY bench_corpus FROM STDIN") as into:
-                    for block in out:
-                        into.write(block)
+            with (
+                psycopg.connect(lab) as source,
+                source.cursor().copy(LAB_QUERY) as out,
+                cursor.copy("COPY bench_corpus FROM STDIN") as into,
+            ):
+                for block in out:
+                    into.write(block)
         else:
             with cursor.copy("COPY bench_corpus FROM STDIN") as into:
                 for row in rows or ():
@@ -90,7 +144,7 @@ def fill(rows: Iterable[tuple[object, ...]] | None, *, lab: str = "") -> Campaig
 
 
 def unique(count: int, seed: int = 2020) -> Iterator[tuple[object, ...]]:
-    """Letters of which none repeats another's name or note: (id, name, email, contact, its email, asks, note)."""
+    """Letters of which none repeats another's name or note: id, name, email, contact, its email, asks, note."""
     chance = random.Random(seed)
     for number in range(1, count + 1):
         name = f"{chance.choice(FIRST)} {chance.choice(LAST)}-{number:x}"
@@ -99,17 +153,6 @@ def unique(count: int, seed: int = 2020) -> Iterator[tuple[object, ...]]:
         note = " ".join(chance.choices(WORDS, k=chance.randint(35, 85))) + f" ({number})"
         person = f"supporter{number % 100_000}@people{number % 31}.example"
         yield number, name, person, contact, f"minister{contact}@mfa{contact % 97}.example", asks, note
-
-
-def open_letters() -> bool:
-    """Whether anything still has somewhere to go, read off the indexes."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM letters_delivery WHERE kind = 'letter' AND state IN ('waiting', 'deferred'))"
-            " OR EXISTS (SELECT 1 FROM letters_delivery WHERE state = %s)",
-            [State.SUBMITTING],
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _offices(cursor: object, campaign: Campaign) -> None:

@@ -1,4 +1,4 @@
-"""Fills the database that the environment names: `python -m tests.bench.fill LETTERS [DSN]`."""
+"""Fills the database that the environment names: `python -m tests.bench.fill LETTERS CONNECTIONS [DSN]`."""
 
 import json
 import sys
@@ -9,21 +9,25 @@ import django
 django.setup()
 
 from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
 
 from letters import lifecycle  # noqa: E402
-from letters.models import Delivery  # noqa: E402
-from letters.rules.ledger import State  # noqa: E402
+from letters.models import RelayPace, Wave  # noqa: E402
 from tests.bench import corpus  # noqa: E402
 
 
 def main() -> None:
-    count, lab = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    count, connections, lab = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else ""
     call_command("migrate", verbosity=0)
     campaign = corpus.fill(None if lab else corpus.unique(count), lab=lab)
+    RelayPace.objects.update_or_create(name="letters", defaults={"connections": connections})
     begun = time.perf_counter()
     lifecycle.launch(campaign, by="bench")
     frozen = time.perf_counter() - begun
-    Delivery.objects.filter(state=State.HELD).exclude(recipient="").to(State.WAITING, reason="")
+    if Wave.objects.filter(campaign=campaign, canary__gt=0).exists():
+        lifecycle.go_on(campaign, by="bench")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
     print(json.dumps({"frozen_in_s": frozen}))
 
 

@@ -1,4 +1,4 @@
-"""A relay that takes everything and counts it: `python -m tests.bench.sink PORT [DELAY_MS]`, ended by SIGTERM.
+"""A relay that takes everything and counts it: `python -m tests.bench.sink PORT [DELAY_MS]`, until SIGTERM.
 
 Pipelines, knows nothing of faults (for those see tests/relay.py), and answers XSTAT with how many messages
 and connections it has seen.
