@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from campaign.rehearsal.ministries import MINISTRIES, Answer, final_state
 
-BUSY = frozenset({"waiting", "claimed", "submitting", "deferred"})
+BUSY = frozenset({"waiting", "submitting", "deferred"})
 
 
 @dataclass(frozen=True)

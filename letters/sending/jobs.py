@@ -47,7 +47,7 @@ class Job(Try):
     kind: str
     sender: str  # envelope sender, signed for this delivery
     recipient: str  # envelope recipient, its domain in ASCII
-    mail: Mail
+    mail: Mail | None  # None once it is written to the byte
     checked_at: float  # time.monotonic() of the last look for objections
     message: bytes = b""  # as it travels by SMTP; empty for providers
     offers: int = 0  # how often a line broke before it could be tried

@@ -152,10 +152,12 @@ def _to_the_byte(batch: Batch) -> None:
     whole = []
     for job in batch.jobs:
         try:
+            assert job.mail is not None
             job.message = stuffed(build(job.mail))
         except Exception as error:  # a lone surrogate, or what nobody thought of
             batch.spoilt.append((job, _impossible(job.number, error)))
         else:
+            job.mail = None  # a thousand of them are megabytes
             whole.append(job)
     batch.jobs = whole
 

@@ -77,6 +77,7 @@ def message(job: Job, provider: str = "") -> Any:
     Raises ValueError, LookupError or UnicodeError for what cannot be written.
     """
     mail = job.mail
+    assert mail is not None
     text, html = printable("".join(mail.text)), printable("".join(mail.html))
     for part in (mail.message_id, text, html):
         part.encode()  # a lone surrogate travels no way
@@ -170,6 +171,7 @@ def _by_django(mailer: Any, job: Job) -> Result:
 
 def _recipient(job: Job) -> EmailAddress:
     """The envelope's address, with the header's name where it is the same."""
+    assert job.mail is not None
     shown = _mailbox(job.mail.recipient)
     return shown if shown.addr_spec == job.recipient else EmailAddress(addr_spec=job.recipient)
 

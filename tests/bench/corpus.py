@@ -93,17 +93,18 @@ CONSENTS_SQL = """
     INSERT INTO contacts_consent (supporter_id, purpose, act, wording, language)
     SELECT id, %s, 'given', 'I agree.', 'fr' FROM contacts_supporter
 """
-# The round tells letters of one supporter to one office apart: in this corpus a person may write often.
 LETTERS_SQL = """
     INSERT INTO letters_letter (
         id, round, state, signer_name, signer_email, address_key, home, city, organisation, include_email,
-        show_name, own_words, reading_language, consent_wording, news, language, courtesy, asks, reply_token, reference,
+        show_name, own_words, reading_language, consent_wording, news, language, courtesy, asks,
+        reply_token, reference,
         confirmed_at, campaign_id, country_id, office_id, supporter_id, text_id, footer_id)
     SELECT b.id, 1, 'confirmed', b.name, b.email, b.email, 'France', '', '', false, false,
         b.note, 'fr', 'I agree.', '{}', t.language, t.courtesy,
         (SELECT jsonb_object_agg(a, (t.asks ->> a)::bigint) FROM unnest(string_to_array(b.asks, ',')) a),
         translate(lpad(to_hex(b.id), 12, 'g'), '01', 'hj') || '2',
-        'UN75-' || t.country || '-' || upper(to_hex(b.id)), now(), %s, t.country, t.office, s.id, t.text, t.footer
+        'UN75-' || t.country || '-' || upper(to_hex(b.id)), now(), %s, t.country, t.office, s.id, t.text,
+        t.footer
     FROM bench_corpus b
     JOIN bench_office t ON t.contact = b.contact
     JOIN contacts_supporter s ON s.email = b.email
@@ -144,7 +145,7 @@ def fill(rows: Iterable[tuple[object, ...]] | None, *, lab: str = "") -> Campaig
 
 
 def unique(count: int, seed: int = 2020) -> Iterator[tuple[object, ...]]:
-    """Letters of which none repeats another's name or note: id, name, email, contact, its email, asks, note."""
+    """Letters that repeat no name and no note: id, name, email, contact, its email, asks, note."""
     chance = random.Random(seed)
     for number in range(1, count + 1):
         name = f"{chance.choice(FIRST)} {chance.choice(LAST)}-{number:x}"

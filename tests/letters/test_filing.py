@@ -22,7 +22,7 @@ def sent(db) -> Delivery:
 
 def sent_again(campaign) -> Delivery:
     delivery = builders.delivery_of(builders.confirmed(campaign))
-    Delivery.objects.filter(pk=delivery.pk).update(state=State.ACCEPTED)
+    builders.force(Delivery.objects.filter(pk=delivery.pk), State.ACCEPTED)
     return Delivery.objects.select_related("letter", "campaign").get(pk=delivery.pk)
 
 
@@ -86,14 +86,14 @@ def test_a_report_without_our_signed_address_bounces_nothing(sent, forged):
 
 
 def test_a_stranger_settles_no_doubt(sent):
-    Delivery.objects.filter(pk=sent.pk).update(state=State.UNCERTAIN)
+    builders.force(Delivery.objects.filter(pk=sent.pk), State.UNCERTAIN)
     arrives(mails.answer(sent, sender="troll@evil.example"), writing.reply_address(sent.letter))
     assert outcome(sent) == Outcome.NONE
     assert sent.state == State.UNCERTAIN
 
 
 def test_an_answer_to_a_letter_that_never_left_changes_nothing(sent):
-    Delivery.objects.filter(pk=sent.pk).update(state=State.WAITING)
+    builders.force(Delivery.objects.filter(pk=sent.pk), State.WAITING)
     arrives(mails.answer(sent), writing.reply_address(sent.letter))
     assert outcome(sent) == Outcome.NONE
 
@@ -159,7 +159,7 @@ def test_a_bounce_after_an_answer_wins_and_a_late_answer_does_not_clear_it(sent)
 
 
 def test_any_answer_settles_a_doubt(sent):
-    Delivery.objects.filter(pk=sent.pk).update(state=State.UNCERTAIN)
+    builders.force(Delivery.objects.filter(pk=sent.pk), State.UNCERTAIN)
     arrives(mails.answer(sent), writing.reply_address(sent.letter))
     sent.refresh_from_db()
     assert sent.state == State.ACCEPTED
