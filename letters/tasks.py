@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from letters import braking, filing, outbox, signup
-from letters.sending import recovery, rounds, shifts
+from letters.sending import recovery, refitting, rounds, shifts
 
 ROUND_SECONDS = 10.0  # short: a worker process serves every task in turn
 SENDING_SECONDS = 20.0  # and what is on a line then still gets its answer: half a minute in all, as a rule
@@ -28,9 +28,10 @@ def recover() -> None:
 
 @shared_task(name="letters.release_held")
 def release_held() -> None:
-    """Lets go letters whose office has an address now, and any that were confirmed during a launch."""
+    """Lets go what waits for no reason any more: for an address, for its place, for a pace of yesterday."""
     outbox.release_held()
     outbox.post_stragglers()
+    refitting.refit()
 
 
 @shared_task(name="letters.brake")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from letters import lifecycle
 from letters.models import Campaign, Delivery, Destination, OfficePace, RelayPace
 from letters.rules.ledger import State
-from letters.sending import claiming, rounds, transport
+from letters.sending import claiming, refitting, rounds, transport
 from tests import builders
 from tests.relay import Fault
 
@@ -171,3 +171,26 @@ def test_what_is_waiting_for_an_hour_gives_an_office_one_letter_not_sixty(campai
     posted(campaign, "FR", 5)
     idle(hours=9)
     assert rounds.send_due(5) == 1
+
+
+def test_a_faster_pace_counts_within_half_a_minute_whoever_set_it(campaign, relay):
+    """An office, a domain and a relay whose next time was reckoned at one an hour."""
+    far = timezone.now() + timedelta(minutes=50)
+    posted(campaign, "FR", 1)
+    Destination.objects.create(domain="mfa.fr.example", per_hour=1, next_at=far)
+    RelayPace.objects.update_or_create(name="letters", defaults={"per_hour": 1, "next_at": far})
+    OfficePace.objects.update(next_at=far)
+    Campaign.objects.update(per_office_hour=1)
+    assert refitting.refit() == 0
+    Campaign.objects.update(per_office_hour=3600)
+    Destination.objects.update(per_hour=3600)
+    RelayPace.objects.update(per_hour=None)
+    assert refitting.refit() == 3
+    assert rounds.send_due(5) == 1
+
+
+def test_a_domain_that_was_slowed_down_is_not_let_go_by_that(campaign):
+    Destination.objects.create(
+        domain="slow.example", gap=60.0, next_at=timezone.now() + timedelta(seconds=60)
+    )
+    assert refitting.refit() == 0
