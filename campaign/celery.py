@@ -2,9 +2,12 @@
 
 import gc
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import task_postrun, task_prerun, worker_init
+from django.db import close_old_connections
+from kombu.transport import redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaign.settings")
 
@@ -14,7 +17,32 @@ app.autodiscover_tasks()
 
 
 @worker_init.connect
-def freeze(**named: object) -> None:
+def freeze(**named: Any) -> None:
     """What is loaded before the processes part stays shared: the collector does not touch it any more."""
     gc.collect()
     gc.freeze()
+
+
+@task_prerun.connect
+@task_postrun.connect
+def mend(**named: Any) -> None:
+    """Lets go of a connection to the database that is broken: Celery would keep it for DB_REUSE_MAX tasks."""
+    close_old_connections()
+
+
+class Channel(redis.Channel):
+    """Says that its connection is gone in a way that Celery expects.
+
+    kombu 5.7 raises AttributeError when a broker goes away while tasks run, and of that the worker dies.
+    """
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the connection to the broker is gone")
+        return super()._connparams(asynchronous)
+
+
+class Transport(redis.Transport):
+    """Valkey or Redis, through such channels."""
+
+    Channel = Channel

@@ -94,6 +94,7 @@ def database(name: str, default: str) -> dict[str, object]:
     elif engine == "postgresql":
         options.setdefault("pool", {"min_size": 1, "max_size": 8, "timeout": 15})
         options.setdefault("connect_timeout", 10)
+        config["CONN_HEALTH_CHECKS"] = True
     else:
         raise ImproperlyConfigured(f"{name}: only PostgreSQL and SQLite are supported, not {engine}.")
     return config | {"OPTIONS": options}

@@ -132,6 +132,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # Celery: the broker is only the bell, it may lose or repeat anything.
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "campaign.celery:Transport"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,  # seconds; tasks last 30 at most

@@ -22,6 +22,7 @@ from letters.loading import DATA, load_campaign
 from letters.models import Campaign, Delivery, Letter, Text, TextApproval
 from letters.rules.ledger import State
 from letters.sending import preparing, writing
+from letters.sending.jobs import Job
 
 _numbers = itertools.count(1)
 
@@ -171,6 +172,12 @@ def sent(letter: Letter) -> Delivery:
 def force(rows: Any, state: State, **values: Any) -> None:
     """Puts deliveries into a state past the ledger's table: stories may begin in the middle."""
     QuerySet.update(rows, state=state, **values)
+
+
+def claimed(name: str, alias: str, limit: int) -> list[Job]:
+    """The jobs that a worker of that name claims for a mailer."""
+    found = preparing.claim(name, alias, limit)
+    return [job for jobs in preparing.write(found) for job in jobs]
 
 
 def written(delivery: Delivery) -> bytes:

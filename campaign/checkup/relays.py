@@ -15,6 +15,7 @@ from letters.rules.pacing import SLOWEST
 from letters.sending.jobs import Job, Result
 from letters.sending.opening import CannotOpen, Relay, open_line
 from letters.sending.providers import is_provider
+from letters.sending.rewind import UNTIL_RELEASED
 from letters.sending.smtp import Line, Stage
 from letters.sending.transport import ALIASES, relay_of
 
@@ -60,7 +61,12 @@ def rests() -> Iterator[Finding]:
     """What the workers say of their relays, and whether what they may be given fits."""
     now = database_time()
     for row in RelayPace.objects.filter(name__in=ALIASES):
-        if row.rest_until > now:
+        if row.rest_until >= UNTIL_RELEASED:
+            yield error(
+                f"{_named(row.name)}: held until a person releases it. {row.trouble}",
+                f"manage.py reconcile --help, then --release, or “Try again now” in {page('relaypace')}",
+            )
+        elif row.rest_until > now:
             yield warning(
                 f"{_named(row.name)}: the workers let the relay rest until {moment(row.rest_until)}:"
                 f" {row.trouble}",

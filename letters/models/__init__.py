@@ -3,6 +3,7 @@ from letters.models.clock import Shift
 from letters.models.delivery import Delivery, DeliveryEvent, Form
 from letters.models.incoming import Filing, Incoming, Reading
 from letters.models.letter import Letter
+from letters.models.odometer import Odometer
 from letters.models.pace import Destination, OfficePace, RelayPace
 from letters.models.text import Text, TextApproval
 
@@ -17,6 +18,7 @@ __all__ = [
     "Form",
     "Incoming",
     "Letter",
+    "Odometer",
     "OfficePace",
     "Organiser",
     "Reading",

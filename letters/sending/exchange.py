@@ -33,6 +33,7 @@ class Exchange:
         self.halted = ""  # why nothing may leave any more
         self.rest_until = 0.0
         self._rest = RESTS[0]
+        self._took = False  # it took something since its last rest: a short one will do
         self._saving = False
         self._wake = wake
         self._loop = asyncio.get_running_loop()
@@ -149,6 +150,8 @@ class Exchange:
         self._flying[job.domain] -= 1
         if result.about_relay:
             self._in_trouble(result.words)
+        elif result.verdict is Verdict.TAKEN:
+            self._took = True
         if result.verdict is Verdict.UNTOUCHED and job.campaign not in self._stopped and not self.halted:
             job.offers += 1
             if job.offers < OFFERS:
@@ -240,6 +243,7 @@ class Exchange:
         now = self._loop.time()
         if now < self.rest_until:
             return
-        calm = now - self.rest_until > CALM
+        calm = self._took or now - self.rest_until > CALM
         self._rest = RESTS[0] if calm else min(RESTS[1], self._rest * 2)
+        self._took = False
         self.rest_until, self.trouble = now + self._rest, why

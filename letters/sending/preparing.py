@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -26,51 +27,66 @@ from letters.sending.transport import MAILER
 
 log = logging.getLogger(__name__)
 Spoilt = tuple[Try, Result]
+AT_ONCE = 25  # letters written between two looks at the lines
 RELATED = (
     "campaign", "letter__campaign", "letter__supporter", "letter__office__country", "letter__country",
     "letter__lives_in", "letter__text", "letter__footer",
 )  # fmt: skip
 
 
-class Batch:
-    """What one claim found: jobs ready to leave, and those that cannot be written."""
+@dataclass
+class Claim:
+    """What one claim found: deliveries that are to be written now, and those that cannot be."""
 
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-        self.spoilt: list[Spoilt] = []
-        self.shut = False  # the relay may be given nothing now
+    checked_at: float  # time.monotonic() of the look for objections
+    mails: list[Delivery] = field(default_factory=list)
+    letters: list[LetterFacts] = field(default_factory=list)
+    plans: dict[int, Plan] = field(default_factory=dict)
+    spoilt: list[Spoilt] = field(default_factory=list)
+    shut: bool = False  # the relay may be given nothing now
 
     def __len__(self) -> int:
-        return len(self.jobs) + len(self.spoilt)
+        return len(self.mails) + len(self.letters) + len(self.spoilt)
 
 
-def claim(name: str, alias: str, limit: int, *, smtp: bool = True) -> Batch:
+def claim(name: str, alias: str, limit: int) -> Claim:
     """Claims up to `limit` due deliveries for one mailer; they are `submitting` in the ledger afterwards.
 
-    Everything is asked and committed in one transaction, then the messages are written, for SMTP to the byte.
+    Everything is asked and committed in one transaction. The messages are still to be written: see `write`.
     """
-    batch, checked_at = Batch(), time.monotonic()
+    claimed = Claim(checked_at=time.monotonic())
     with transaction.atomic():
         now = database_time()
         room = claiming.relay_room(alias, limit, now)
         if not room:
-            batch.shut = True
-            return batch
+            claimed.shut = True
+            return claimed
         domains = claiming.destinations()
-        mails = _mails(name, claiming.mails(alias, room, now, domains))
+        claimed.mails = _mails(name, claiming.mails(alias, room, now, domains))
         numbers: list[int] = []
-        if MAILER[Delivery.Kind.LETTER] == alias and len(mails) < room:
-            numbers = claiming.letters(room - len(mails), now, domains)
-        rows, plans = _letters(name, numbers, now, batch)
+        if MAILER[Delivery.Kind.LETTER] == alias and len(claimed.mails) < room:
+            numbers = claiming.letters(room - len(claimed.mails), now, domains)
+        _letters(name, numbers, now, claimed)
         domains.save(now)
-        claiming.relay_used(alias, len(mails) + len(rows), now)
-    for mail in mails:
-        _add(batch, mail, partial(writing.mail_job, mail, checked_at=checked_at))
-    for row in rows:
-        _add(batch, row, partial(writing.letter_job, row, plans[row.number], checked_at=checked_at))
-    if smtp:
-        _to_the_byte(batch)
-    return batch
+        claiming.relay_used(alias, len(claimed), now)
+    return claimed
+
+
+def write(claimed: Claim, *, smtp: bool = True) -> Iterator[list[Job]]:
+    """The messages of a claim, some at a time, for SMTP to the byte; what cannot be written is spoilt."""
+    jobs: list[Job] = []
+    for mail in claimed.mails:
+        jobs += _written(claimed, mail, partial(writing.mail_job, mail, checked_at=claimed.checked_at), smtp)
+        yield jobs
+        jobs = []
+    for row in claimed.letters:
+        plan = claimed.plans[row.number]
+        make = partial(writing.letter_job, row, plan, checked_at=claimed.checked_at)
+        jobs += _written(claimed, row, make, smtp)
+        if len(jobs) >= AT_ONCE:
+            yield jobs
+            jobs = []
+    yield jobs
 
 
 def _mails(name: str, numbers: list[int]) -> list[Delivery]:
@@ -96,25 +112,25 @@ def _mails(name: str, numbers: list[int]) -> list[Delivery]:
     return [mail for mail in leaving if mail.state == State.SUBMITTING]
 
 
-def _letters(
-    name: str, numbers: list[int], now: datetime, batch: Batch
-) -> tuple[list[LetterFacts], dict[int, Plan]]:
+def _letters(name: str, numbers: list[int], now: datetime, claimed: Claim) -> None:
     """The letters that leave, now `submitting`, with the plans to write them by."""
     if not numbers:
-        return [], {}
+        return
     rows = facts.letters(numbers)
     found = objections.to_letters(rows, now=now)
     recording.withhold(found)
     rows = [row for row in rows if row.number not in found]
-    plans, impossible = forms.plans(rows, today=now.date())
+    claimed.plans, impossible = forms.plans(rows, today=now.date())
     gone = _submitting(name, rows, now)
-    rows = [row for row in rows if row.number in gone]
     for row in rows:
+        if row.number not in gone:
+            continue
         row.attempts, row.first_tried_at = row.attempts + 1, row.first_tried_at or now
         row.submitted_at = row.submitted_at or now
         if why := impossible.get(row.number):
-            batch.spoilt.append(_spoilt(row, why))
-    return [row for row in rows if row.number in plans], plans
+            claimed.spoilt.append(_spoilt(row, why))
+        else:
+            claimed.letters.append(row)
 
 
 def _submitting(name: str, rows: list[LetterFacts], now: datetime) -> set[int]:
@@ -138,35 +154,24 @@ def _submitting(name: str, rows: list[LetterFacts], now: datetime) -> set[int]:
         return {number for (number,) in cursor.fetchall()}
 
 
-def _add(batch: Batch, row: LetterFacts | Delivery, write: Callable[[], Job]) -> None:
-    """Writes one message; what cannot be written is spoilt alone."""
+def _written(claimed: Claim, row: LetterFacts | Delivery, make: Callable[[], Job], smtp: bool) -> list[Job]:
+    """One message, or none: what cannot be written is spoilt alone."""
     try:
-        batch.jobs.append(write())
+        job = make()
+        if smtp:
+            assert job.mail is not None
+            job.message = stuffed(build(job.mail))
+            job.mail = None  # a thousand of them are megabytes
     except DatabaseError:
         raise
     except Exception as error:  # whatever is wrong with this one, it alone fails and says so
-        batch.spoilt.append(_spoilt(row, error))
-
-
-def _to_the_byte(batch: Batch) -> None:
-    whole = []
-    for job in batch.jobs:
-        try:
-            assert job.mail is not None
-            job.message = stuffed(build(job.mail))
-        except Exception as error:  # a lone surrogate, or what nobody thought of
-            batch.spoilt.append((job, _impossible(job.number, error)))
-        else:
-            job.mail = None  # a thousand of them are megabytes
-            whole.append(job)
-    batch.jobs = whole
+        claimed.spoilt.append(_spoilt(row, error))
+        return []
+    return [job]
 
 
 def _spoilt(row: LetterFacts | Delivery, error: Exception) -> Spoilt:
     number = row.number if isinstance(row, LetterFacts) else row.pk
-    return Try(number, row.attempts, row.first_tried_at, "", None), _impossible(number, error)
-
-
-def _impossible(number: int, error: Exception) -> Result:
     log.error("delivery %s cannot be written", number, exc_info=error)
-    return Result(Verdict.REFUSED, f"cannot be written: {error}")
+    tried = Try(number, row.attempts, row.first_tried_at, "", None)
+    return tried, Result(Verdict.REFUSED, f"cannot be written: {type(error).__name__} {error}")

@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from letters.models import Campaign, Destination, RelayPace
 from letters.querysets import in_seconds
-from letters.sending import claiming, preparing, recording, transport
+from letters.sending import claiming, preparing, recording, recovery, rewind, transport
 from letters.sending.agency import Agency
 from letters.sending.exchange import Exchange
 from letters.sending.jobs import Verdict
@@ -35,8 +35,10 @@ def send_due(seconds: float) -> int:
     """Sends what is due, for at most so many seconds; returns how many messages were taken.
 
     Raises InvalidMailer when a relay may not be used, database errors when it is away; what was claimed
-    and not sent is given back.
+    and not sent is given back. Nothing leaves once it was noticed that a backup of the database was restored.
     """
+    if rewind.noticed():
+        return 0
     round_ = Round()
     try:
         sent = round_.run(seconds)
@@ -109,6 +111,7 @@ class Round:
             self._collect()
             if self.results and time.monotonic() - self.recorded_at >= RECORD_EVERY:
                 self._record()
+        self._collect()
         self._record()
         return self.taken
 
@@ -120,12 +123,17 @@ class Round:
         while any(one.counter.flying for one in self.wickets) and time.monotonic() < until:
             self.lines.run(TICK)
         self._collect()
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()  # that was what went wrong
         try:
             recording.record(self.name, self.results)
         except DATABASE_AWAY:
-            self.journal.close(settled=False)  # it tells the next one who looks
-        else:
-            self.journal.close(settled=True)
+            log.warning("the database is away; the journal tells what became of %d tries", len(self.results))
+        self.journal.close(settled=False)
+        try:
+            recovery.recover()  # what was claimed, and has not come so far as to a line
+        except DATABASE_AWAY:
+            log.warning("the database is away; whoever comes next reads the journal")
 
     def _wicket(self, alias: str) -> Wicket:
         counter = self.lines.counter(alias)
@@ -138,13 +146,15 @@ class Round:
         for one in self.wickets:
             if one.counter.halted or not one.hungry():
                 continue
-            batch = preparing.claim(self.name, one.alias, one.size, smtp=isinstance(one.counter, Exchange))
+            claimed = preparing.claim(self.name, one.alias, one.size)
             self._staff(one)
-            one.adapt(time.monotonic(), len(batch))
-            one.shut = batch.shut
-            one.counter.put(batch.jobs)
-            self.results += batch.spoilt
-            begun = begun or len(batch) > 0
+            one.adapt(time.monotonic(), len(claimed))
+            one.shut = claimed.shut
+            for jobs in preparing.write(claimed, smtp=isinstance(one.counter, Exchange)):
+                one.counter.put(jobs)
+                self.lines.run(0)  # nobody waits on a line for what is still being written
+            self.results += claimed.spoilt
+            begun = begun or len(claimed) > 0
         return begun
 
     def _left(self) -> bool:
@@ -193,7 +203,7 @@ class Round:
         """Writes down that a relay rests, for all workers, and that it works again."""
         took = {result.verdict for _, result in results}
         for one in self.wickets:
-            row = RelayPace.objects.filter(pk=one.alias)
+            row = RelayPace.objects.filter(pk=one.alias, rest_until__lt=rewind.UNTIL_RELEASED)
             rest = one.counter.rest_until - self.lines.loop.time()
             if rest > 0 and one.counter.rest_until != one.rested:
                 one.rested = one.counter.rest_until

@@ -10,7 +10,7 @@ from django.db import connection
 from letters import lifecycle
 from letters.models import Campaign, Delivery
 from letters.rules.ledger import State
-from letters.sending import preparing, rounds
+from letters.sending import rounds
 from tests import builders
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,9 +50,7 @@ def full_outbox() -> Campaign:
 
 def test_workers_that_claim_together_never_get_the_same_row():
     full_outbox()
-    claims = at_once(
-        6, lambda: [job.number for job in preparing.claim(secrets.token_hex(4), "letters", 4).jobs]
-    )
+    claims = at_once(6, lambda: [job.number for job in builders.claimed(secrets.token_hex(4), "letters", 4)])
     counted = Counter(number for numbers in claims for number in numbers)
     assert counted
     assert set(counted.values()) == {1}

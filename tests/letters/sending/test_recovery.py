@@ -8,7 +8,7 @@ from django.utils import timezone
 from letters import lifecycle
 from letters.models import Campaign, Delivery, DeliveryEvent, OfficePace
 from letters.rules.ledger import Outcome, State, TransitionError
-from letters.sending import journal, preparing, recording, recovery
+from letters.sending import journal, recording, recovery
 from letters.sending.jobs import Result, Try, Verdict
 from letters.sending.journal import Journal
 from tests import builders
@@ -29,7 +29,7 @@ def claimed(campaign: Campaign, name: str = "worker") -> Delivery:
     delivery = builders.delivery_of(builders.confirmed(campaign))
     Delivery.objects.filter(kind="confirmation").delete()
     OfficePace.objects.update(next_at=timezone.now() - timedelta(minutes=1))
-    [job] = preparing.claim(name, "letters", 5).jobs
+    [job] = builders.claimed(name, "letters", 5)
     assert job.number == delivery.pk
     return delivery
 
@@ -201,9 +201,9 @@ def test_a_state_is_never_written_past_the_table(campaign):
 def test_two_claims_never_share_a_row(campaign):
     for _ in range(4):
         builders.confirmed(campaign)
-    first = {job.number for job in preparing.claim("first", "letters", 3).jobs}
+    first = {job.number for job in builders.claimed("first", "letters", 3)}
     OfficePace.objects.update(next_at=timezone.now() - timedelta(minutes=1))
-    second = {job.number for job in preparing.claim("second", "letters", 50).jobs}
+    second = {job.number for job in builders.claimed("second", "letters", 50)}
     assert first
     assert second
     assert first.isdisjoint(second)

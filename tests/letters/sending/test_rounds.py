@@ -127,7 +127,7 @@ def test_what_was_withdrawn_before_the_claim_is_not_sent(campaign, relay):
 
 def test_a_letter_that_is_being_sent_can_no_longer_be_withdrawn(campaign):
     delivery = posted(running(campaign))
-    assert [job.number for job in preparing.claim("me", "letters", 10).jobs] == [delivery.pk]
+    assert [job.number for job in builders.claimed("me", "letters", 10)] == [delivery.pk]
     with pytest.raises(signup.AlreadySent):
         signup.withdraw(delivery.letter_id)
 
@@ -292,7 +292,7 @@ def test_withdrawing_one_letter_leaves_the_others_of_the_same_person(campaign, r
 
 def test_a_stale_worker_changes_nothing_of_its_successor(campaign):
     delivery = posted(running(campaign))
-    [stale] = preparing.claim("first", "letters", 10).jobs
+    [stale] = builders.claimed("first", "letters", 10)
     Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     recovery.recover()
     recovery.settle(delivery, State.WAITING, by="test")
