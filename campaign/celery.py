@@ -5,9 +5,11 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, task_prerun, worker_init
+from celery.signals import task_postrun, task_prerun, worker_init, worker_shutting_down
 from django.db import close_old_connections
 from kombu.transport import redis
+
+from letters.sending import leaving
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaign.settings")
 
@@ -19,8 +21,15 @@ app.autodiscover_tasks()
 @worker_init.connect
 def freeze(**named: Any) -> None:
     """What is loaded before the processes part stays shared: the collector does not touch it any more."""
+    leaving.forget()
     gc.collect()
     gc.freeze()
+
+
+@worker_shutting_down.connect
+def leave(**named: Any) -> None:
+    """Asked to end, a worker finishes what is on the lines and begins nothing: a deployment waits for it."""
+    leaving.tell()
 
 
 @task_prerun.connect

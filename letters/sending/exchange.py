@@ -81,8 +81,9 @@ class Exchange:
         """Gives idle lines something to do, opens more where there is work, ends those that hang."""
         now = self._loop.time()
         for line in [line for line in self._lines if line.since is not None]:
-            if line.since is not None and now - line.since > self.relay.timeout:
-                line.close(f"no answer in {self.relay.timeout:g} s")
+            patience = self.relay.timeout + line.weight
+            if line.since is not None and now - line.since > patience:
+                line.close(f"no answer in {patience:g} s")
         for line in [line for line in self._lines if line.idle]:
             line.take()
         if not self._lines:

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from letters.models import Campaign, Destination, RelayPace
 from letters.querysets import in_seconds
-from letters.sending import claiming, preparing, recording, recovery, rewind, transport
+from letters.sending import claiming, leaving, preparing, recording, recovery, rewind, transport
 from letters.sending.agency import Agency
 from letters.sending.exchange import Exchange
 from letters.sending.jobs import Verdict
@@ -96,6 +96,8 @@ class Round:
         """Goes on while there is something to do, and while there is time to begin something."""
         until = time.monotonic() + seconds
         while True:
+            if leaving.told():
+                until = 0.0
             begun = time.monotonic() < until and self._claim()
             busy = any(one.counter.waiting or one.counter.flying for one in self.wickets)
             if not begun and not busy:
@@ -138,6 +140,7 @@ class Round:
     def _wicket(self, alias: str) -> Wicket:
         counter = self.lines.counter(alias)
         counter.journal, counter.halted = self.journal, ""
+        counter.stop(())  # what did not run in the round before may run now
         return Wicket(alias, counter, size=min(settings.SEND_BATCH, FIRST_BATCH))
 
     def _claim(self) -> bool:
@@ -174,7 +177,7 @@ class Round:
         for one in self.wickets:
             if late:
                 one.counter.recall("the round is over")
-            elif one.alias == "letters" and one.counter.waiting:
+            elif one.alias == "letters" and (one.counter.waiting or one.counter.flying):
                 others = Campaign.objects.exclude(sending=Campaign.Sending.RUNNING)
                 one.counter.stop(set(others.values_list("pk", flat=True)))
 

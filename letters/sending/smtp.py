@@ -13,6 +13,7 @@ from typing import Protocol
 
 from letters.sending.jobs import Job, Result, Verdict
 
+HEAVY = 20.0  # seconds, at most, for the size of a message
 MAX_REPLY, MAX_LINES = 64_000, 200  # octets and lines of one reply; a relay that says more is broken
 REPLY = re.compile(rb"[2-5][0-9]{2}([ -]|$)")
 NOT_IN_A_PATH = re.compile(r"[\r\n<> \x00]")
@@ -72,6 +73,11 @@ class Line(asyncio.Protocol):
     def stage(self) -> Stage:
         """What the next answer is about."""
         return self._expected[0] if self._expected else Stage.CONNECT
+
+    @property
+    def weight(self) -> float:
+        """Seconds that what is on its way may take besides: megabytes are not read in a moment."""
+        return min(HEAVY, len(self.job.message) / 200_000) if self.job is not None else 0.0
 
     @property
     def idle(self) -> bool:

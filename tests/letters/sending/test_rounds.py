@@ -13,7 +13,7 @@ from contacts.models import Suppression
 from letters import lifecycle, outbox, signup
 from letters.models import Campaign, Delivery, DeliveryEvent, Destination, OfficePace, RelayPace
 from letters.rules.ledger import State
-from letters.sending import preparing, recording, recovery, rounds, writing
+from letters.sending import leaving, preparing, recording, recovery, rounds, transport, writing
 from letters.sending.jobs import Result, Verdict
 from tests import builders
 from tests.relay import Fault
@@ -114,6 +114,31 @@ def test_a_pause_stops_what_is_claimed_but_has_not_left(campaign, relay):
     assert len(relay.accepted) == 1
     states = {row.pk: (row.state, row.attempts) for row in Delivery.objects.all()}
     assert states == {first.pk: (State.ACCEPTED, 1), second.pk: (State.WAITING, 0)}
+
+
+def test_a_campaign_that_was_paused_and_goes_on_is_sent_by_the_same_worker(campaign, relay):
+    """The worker keeps its lines, but not what it knew of campaigns."""
+    running(campaign)
+    posted(campaign)
+    rounds.send_due(1)
+    lifecycle.pause(campaign, by="test")
+    transport.lines().counter("letters").stop({campaign.pk})
+    lifecycle.resume(campaign, by="test")
+    posted(campaign)
+    time_passes()
+    assert rounds.send_due(5) == 1
+
+
+def test_a_worker_that_is_to_end_begins_nothing_and_finishes_what_is_on_the_line(campaign, relay):
+    running(campaign)
+    posted(campaign)
+    leaving.tell()
+    try:
+        assert rounds.send_due(5) == 0
+    finally:
+        leaving.forget()
+    assert Delivery.objects.get().state == State.WAITING
+    assert rounds.send_due(5) == 1
 
 
 def test_what_was_withdrawn_before_the_claim_is_not_sent(campaign, relay):
