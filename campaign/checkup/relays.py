@@ -64,7 +64,7 @@ def rests() -> Iterator[Finding]:
         if row.rest_until >= UNTIL_RELEASED:
             yield error(
                 f"{_named(row.name)}: held until a person releases it. {row.trouble}",
-                f"manage.py reconcile --help, then --release, or “Try again now” in {page('relaypace')}",
+                f"manage.py reconcile --help says how; the relays are in {page('relaypace')}",
             )
         elif row.rest_until > now:
             yield warning(

@@ -14,7 +14,7 @@ from letters import lifecycle, outbox
 from letters.models import Brake, Campaign, Delivery, Destination, OfficePace, RelayPace, Wave
 from letters.models.delivery import DeliveryEvent
 from letters.rules.ledger import State
-from letters.sending import journal, recovery
+from letters.sending import journal, recovery, rewind
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -277,6 +277,15 @@ def test_relays_in_trouble(settings):
     assert "1 connections for SEND_PLACES=2" in found(relays.rests)[0][1]
     RelayPace.objects.update(connections=2, per_hour=1000)
     assert found(relays.rests) == [(INFO, "letters: at most 1,000 an hour are sent")]
+
+
+def test_relays_that_are_held_because_a_backup_was_restored(db):
+    RelayPace.objects.create(name="letters", rest_until=rewind.UNTIL_RELEASED, trouble=rewind.TROUBLE)
+    [finding] = relays.rests()
+    assert finding.severity == ERROR
+    assert "held until a person releases it" in finding.what
+    assert finding.what.endswith("in the admin")
+    assert "manage.py reconcile" in finding.mend
 
 
 def test_slowed_domains(db):

@@ -238,14 +238,14 @@ def test_a_full_disk_leaves_nothing_half_written(monkeypatch):
 
 def test_a_round_whose_count_is_rolled_back_is_not_noted():
     some_rounds()
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
-        noticed()
-        raise ZeroDivisionError
+    with transaction.atomic():
+        assert not noticed()
+        transaction.set_rollback(True)
     assert list(notes().values()) == [counted()]
     assert not noticed()
 
 
-def test_a_database_that_goes_away_while_counting_is_noted_nowhere(monkeypatch):
+def test_a_round_that_breaks_off_while_counting_is_not_noted(monkeypatch):
     some_rounds()
     before = notes()
     monkeypatch.setattr(rewind, "_remembered", lambda identity: 1 / 0)
