@@ -30,7 +30,14 @@ STARTING = 5.0  # seconds; a process that ends sooner will not do better when st
 RESTARTS = 5
 LISTENING_SECONDS = 30
 # What the shell must not bring in; LEASE_SECONDS and SEND_BATCH may be tried out.
-NOT_OURS = {"DATABASE_URL", "DEBUG", "PYTHONSAFEPATH", "STATIC_ROOT", "SUPPRESSION_KEY"}
+NOT_OURS = {
+    "ANYMAIL_WEBHOOK_SECRET",
+    "DATABASE_URL",
+    "DEBUG",
+    "PYTHONSAFEPATH",
+    "STATIC_ROOT",
+    "SUPPRESSION_KEY",
+}
 NOT_OURS_STARTS = ("CELERY_", "GUNICORN_", "DJANGO_")
 
 
@@ -187,6 +194,7 @@ def private_environment(folder: Path, redis_url: str, ports: Mapping[str, int]) 
         "DJANGO_SETTINGS_MODULE": "campaign.settings",
         "PYTHONPATH": str(ROOT),
         "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}",
+        "JOURNAL_DIR": str(folder / "journal"),
         "REDIS_URL": redis_url,
         "SITE_URL": f"http://127.0.0.1:{ports['web']}",
         "MAIL_URL": mail_url,

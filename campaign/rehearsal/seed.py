@@ -41,8 +41,8 @@ def sow_campaigns(today: date) -> Campaign:
         for actor in ACTORS:
             approve(text, rehearsal=actor)
     copy.signup = Campaign.Signup.OPEN
-    copy.per_office_hour = PER_OFFICE_HOUR
-    copy.save(update_fields=["signup", "per_office_hour"])
+    copy.per_office_hour, copy.office_hours = PER_OFFICE_HOUR, False  # its ministries never sleep
+    copy.save(update_fields=["signup", "per_office_hour", "office_hours"])
     return copy
 
 

@@ -18,8 +18,9 @@ from tests.postgres import postgres
 
 # What decides how the project runs must come from here, not from the shell that starts the tests.
 OURS = (
-    "DATABASE_URL", "DEBUG", "INBOUND_LISTEN", "LEASE_SECONDS", "LOG_LEVEL", "REDIS_URL", "REPLY_DOMAIN",
-    "SECRET_KEY", "SEND_BATCH", "SITE_URL", "STATIC_ROOT", "SUPPRESSION_KEY",
+    "ANYMAIL_WEBHOOK_SECRET", "DATABASE_URL", "DEBUG", "INBOUND_LISTEN", "JOURNAL_DIR", "LEASE_SECONDS",
+    "LETTER_ID_HEADER", "LOG_LEVEL", "REDIS_URL", "REPLY_DOMAIN", "SECRET_KEY", "SEND_BATCH", "SEND_PLACES",
+    "SITE_URL", "STATIC_ROOT", "SUPPRESSION_KEY",
 )  # fmt: skip
 ON_POSTGRES = ("tests/contacts", "tests/letters")  # where the ORM and the sending are
 TWO_PROCESSES = ("-n", "2", "--dist", "loadgroup")
@@ -121,7 +122,7 @@ def carry_out(run: Run) -> tuple[int, Count]:
         }
         environment = {name: value for name, value in environment.items() if not name.endswith("MAIL_URL")}
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *run.arguments]
-        environment["DATABASE_URL"] = url
+        environment |= {"DATABASE_URL": url, "JOURNAL_DIR": str(folder / "journal")}
         with_us = end_with_parent()
         with subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, preexec_fn=with_us) as pytest:
             code = wait(pytest)
