@@ -1,7 +1,5 @@
 """A worker's round: what is due goes out once, what must not go stays, what fails is recorded."""
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,11 +9,12 @@ from django.utils import timezone
 from contacts import consent
 from contacts.models import Suppression
 from letters import lifecycle, outbox, signup
-from letters.models import Campaign, Delivery, DeliveryEvent, Destination, OfficePace, RelayPace
+from letters.models import Campaign, Delivery, DeliveryEvent, OfficePace, RelayPace
 from letters.rules.ledger import State
-from letters.sending import leaving, preparing, recording, recovery, rounds, transport, writing
+from letters.sending import preparing, recording, recovery, rounds, writing
 from letters.sending.jobs import Result, Verdict
 from tests import builders
+from tests.letters.sending.steps import posted, running, send_all, time_passes
 from tests.relay import Fault
 
 pytestmark = pytest.mark.django_db
@@ -25,45 +24,6 @@ pytestmark = pytest.mark.django_db
 def campaign(db) -> Campaign:
     builders.office("FR")
     return builders.campaign()
-
-
-def running(campaign: Campaign) -> Campaign:
-    lifecycle.launch(campaign, by="test")
-    campaign.refresh_from_db()
-    return campaign
-
-
-def posted(campaign: Campaign, **changes: object) -> Delivery:
-    """A letter in the outbox; its confirmation mail is out of the way."""
-    delivery = builders.delivery_of(builders.confirmed(campaign, **changes))
-    Delivery.objects.filter(kind=Delivery.Kind.CONFIRMATION).delete()
-    return delivery
-
-
-def time_passes() -> None:
-    """Whatever had to wait for an hour may go now; what was deferred stays."""
-    before = timezone.now() - timedelta(hours=1)
-    OfficePace.objects.update(next_at=before)
-    Destination.objects.update(next_at=before)
-    RelayPace.objects.update(rest_until=before)
-
-
-def pause_when(campaign: Campaign, condition: Callable[[], bool]) -> None:
-    """Pauses the campaign as soon as something is so."""
-    while not condition():
-        time.sleep(0.005)
-    lifecycle.pause(campaign, by="test")
-
-
-def send_all() -> int:
-    """Sends until nothing moves any more, whatever the pace asks for."""
-    sent, before = 0, None
-    while before != (now := list(Delivery.objects.order_by("pk").values_list("pk", "state"))):
-        before = now
-        time_passes()
-        Delivery.objects.filter(state=State.WAITING).update(due_at=timezone.now() - timedelta(seconds=1))
-        sent += rounds.send_due(5)
-    return sent
 
 
 def test_a_confirmed_letter_reaches_its_ministry_once(campaign, relay):
@@ -91,70 +51,6 @@ def test_a_confirmation_does_not_wait_behind_a_campaign(campaign, relay):
     recipients = [recipient for recipient, _ in relay.accepted]
     assert recipients.index(waiting.signer_email) < 2
     assert len(recipients) == 5
-
-
-@pytest.mark.parametrize("sending", ["paused", "draft", "cancelled"])
-def test_nothing_leaves_while_the_campaign_does_not_run(campaign, relay, sending):
-    posted(running(campaign))
-    Campaign.objects.update(sending=sending)
-    assert send_all() == 0
-    assert relay.accepted == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_pause_stops_what_is_claimed_but_has_not_left(campaign, relay):
-    """One line and a slow relay: the second letter waits on the line while the first is answered."""
-    running(campaign)
-    first, second = posted(campaign), posted(campaign)
-    RelayPace.objects.update_or_create(name="letters", defaults={"connections": 1})
-    relay.delay = 0.5
-    builders.at_once(
-        lambda: rounds.send_due(5), lambda: pause_when(campaign, lambda: bool(relay.connections))
-    )
-    assert len(relay.accepted) == 1
-    states = {row.pk: (row.state, row.attempts) for row in Delivery.objects.all()}
-    assert states == {first.pk: (State.ACCEPTED, 1), second.pk: (State.WAITING, 0)}
-
-
-def test_a_campaign_that_was_paused_and_goes_on_is_sent_by_the_same_worker(campaign, relay):
-    """The worker keeps its lines, but not what it knew of campaigns."""
-    running(campaign)
-    posted(campaign)
-    rounds.send_due(1)
-    lifecycle.pause(campaign, by="test")
-    transport.lines().counter("letters").stop({campaign.pk})
-    lifecycle.resume(campaign, by="test")
-    posted(campaign)
-    time_passes()
-    assert rounds.send_due(5) == 1
-
-
-def test_a_worker_that_is_to_end_begins_nothing_and_finishes_what_is_on_the_line(campaign, relay):
-    running(campaign)
-    posted(campaign)
-    leaving.tell()
-    try:
-        assert rounds.send_due(5) == 0
-    finally:
-        leaving.forget()
-    assert Delivery.objects.get().state == State.WAITING
-    assert rounds.send_due(5) == 1
-
-
-def test_what_was_withdrawn_before_the_claim_is_not_sent(campaign, relay):
-    delivery = posted(running(campaign))
-    signup.withdraw(delivery.letter_id)
-    assert send_all() == 0
-    delivery.refresh_from_db()
-    assert delivery.state == State.WITHDRAWN
-    assert relay.accepted == []
-
-
-def test_a_letter_that_is_being_sent_can_no_longer_be_withdrawn(campaign):
-    delivery = posted(running(campaign))
-    assert [job.number for job in builders.claimed("me", "letters", 10)] == [delivery.pk]
-    with pytest.raises(signup.AlreadySent):
-        signup.withdraw(delivery.letter_id)
 
 
 def test_a_suppressed_office_and_withdrawn_consent_are_respected(campaign, relay):
