@@ -9,6 +9,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Two hours of quarters: whoever greylists, whatever its window, is asked again soon after it (RFC 6647 §5).
 STEPS = (1 * MINUTE, 4 * MINUTE, 10 * MINUTE, *[15 * MINUTE] * 10, *[n * HOUR for n in (0.5, 1, 2, 4, 8)])
 GIVE_UP_AFTER = timedelta(days=4, hours=12)  # RFC 5321 §4.5.4.1: at least 4–5 days
+TRIES_AT_LEAST = 5  # before a message is given up
 BURST = 5.0  # seconds of an office's idle time that may be made up for at once
 JITTER = 0.2  # of a wait, at most: so that many do not come at the same time
 SLOWEST = 60.0  # seconds between two messages to a domain that keeps saying “later”
@@ -21,9 +22,9 @@ def backoff(attempts: int, chance: float) -> float:
     return step * (1 - JITTER * chance)
 
 
-def give_up(first_tried: datetime | None, now: datetime) -> bool:
-    """Whether a message has been refused for long enough."""
-    return first_tried is not None and now - first_tried >= GIVE_UP_AFTER
+def give_up(first_tried: datetime | None, now: datetime, *, tries: int) -> bool:
+    """Whether a message has been refused for long enough, and not only left alone for long."""
+    return first_tried is not None and now - first_tried >= GIVE_UP_AFTER and tries >= TRIES_AT_LEAST
 
 
 def slower(gap: float) -> float:

@@ -30,7 +30,7 @@ class Agency:
         """Jobs that were not offered yet."""
         return len(self._queue)
 
-    def staff(self, connections: int, limits: dict[str, int]) -> None:
+    def staff(self, connections: int, limits: dict[str, int], *, share: int = 1) -> None:
         """One request at a time goes out, whatever is allowed."""
 
     def put(self, jobs: list[Job]) -> None:
@@ -41,23 +41,42 @@ class Agency:
         """Nothing happens by itself: see `offer`."""
 
     def offer(self) -> None:
-        """Offers the next few jobs and collects their results."""
-        jobs = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
-        if not jobs:
-            return
-        try:
-            for job in jobs:
+        """Offers the next few jobs and collects their results.
+
+        Raises what keeps a mailer from being used; what was not offered comes back untouched.
+        """
+        jobs = {
+            job.number: job for job in (self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue))))
+        }
+        offered: set[int] = set()
+
+        def about_to(job: Job) -> None:
+            try:
                 if self.journal is not None:
                     self.journal.dot(job.number)
-        except OSError as error:
-            self.halted = f"the journal cannot be written: {error}"
-            self._queue.extendleft(reversed(jobs))
-            self.recall(self.halted)
-            return
-        for job, result in providers.submit(self.alias, jobs):
-            self._told(job, result)
-        if self.rest_until > time.monotonic():
-            self.recall(self.trouble)
+            except OSError as error:
+                self.halted = f"the journal cannot be written: {error}"
+                raise
+            offered.add(job.number)
+
+        try:
+            for job, result in (
+                providers.submit(self.alias, list(jobs.values()), about_to=about_to) if jobs else ()
+            ):
+                del jobs[job.number]
+                self._told(job, result)
+        except OSError:
+            if not self.halted:
+                raise
+        finally:
+            for job in jobs.values():
+                lost = job.number in offered
+                verdict, words = (
+                    (Verdict.DOUBT, "its answer was lost") if lost else (Verdict.UNTOUCHED, "not offered")
+                )
+                self._told(job, Result(verdict, words))
+        if self.halted or self.rest_until > time.monotonic():
+            self.recall(self.halted or self.trouble)
 
     def stop(self, campaigns: Collection[int]) -> None:
         """Campaigns whose letters must not leave any more: they come back."""
@@ -77,7 +96,7 @@ class Agency:
         """Nothing is kept open."""
 
     def _told(self, job: Job, result: Result) -> None:
-        if self.journal is not None:
+        if self.journal is not None and result.verdict is not Verdict.UNTOUCHED:
             self.journal.answer(job.number, result)
             self.journal.save()
         self.results.append((job, result))

@@ -14,7 +14,8 @@ from letters.sending.opening import CannotOpen, Relay, open_line
 from letters.sending.smtp import Line
 
 FRESH = 1.8  # seconds for which an answer to “any objections?” holds
-OVERDUE = 40.0  # seconds after which a relay that took so long to say “go on” gets no body; below the lease
+OVERDUE = 35.0  # seconds after which a relay that took so long to say “go on” gets no body: see `Lines`
+IDLE = 60.0  # seconds after which a line that was not used is not trusted any more
 OFFERS = 3  # times that a job is put back because its line broke before it could be tried
 RESTS = (0.5, 30.0)  # seconds that a relay rests after trouble: at first, at most
 STALE = "looked at too long ago"
@@ -40,12 +41,14 @@ class Exchange:
         self._lines: set[Line] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._at_most = 1  # lines
+        self._share = 1  # of them, for one domain
+        self.overdue = OVERDUE
         self._fewer = (0, 0.0)  # lines that the relay puts up with, and until when that is believed
         self._queues: dict[str, deque[Job]] = {}
         self._turn: deque[str] = deque()  # domains with jobs waiting
         self._flying: Counter[str] = Counter()
         self._limits: dict[str, int] = {}
-        self._stopped: Collection[int] = ()
+        self._stopped: frozenset[int | None] = frozenset()
 
     # What a round asks and tells
 
@@ -59,8 +62,9 @@ class Exchange:
         """Jobs on a line, their result still open."""
         return self._flying.total()
 
-    def staff(self, connections: int, limits: dict[str, int]) -> None:
-        """Says how many lines there may be, and how many at once for some domains."""
+    def staff(self, connections: int, limits: dict[str, int], *, share: int = 1) -> None:
+        """Says how many lines there may be, and how many at once for a domain: some have their own limit."""
+        self._share = max(1, share)
         if self._loop.time() < self._fewer[1]:
             connections = min(connections, self._fewer[0])
         self._at_most, self._limits = max(1, connections), limits
@@ -69,7 +73,8 @@ class Exchange:
             line.close()
 
     def put(self, jobs: list[Job]) -> None:
-        """Jobs to be offered, in this order within a domain."""
+        """Jobs to be offered, in this order within a domain; their campaigns were seen to run."""
+        self._stopped = self._stopped - {job.campaign for job in jobs}
         for job in jobs:
             queue = self._queues.get(job.domain)
             if queue is None:
@@ -85,7 +90,10 @@ class Exchange:
             if line.since is not None and now - line.since > patience:
                 line.close(f"no answer in {patience:g} s")
         for line in [line for line in self._lines if line.idle]:
-            line.take()
+            if now - line.heard > IDLE:
+                line.close("it was idle too long")  # what lies between may have forgotten it
+            else:
+                line.take()
         if not self._lines:
             self._take_back(lambda job: now - job.checked_at > FRESH, STALE)
         room = self._at_most - len(self._lines) - len(self._opening)
@@ -99,7 +107,7 @@ class Exchange:
 
     def stop(self, campaigns: Collection[int]) -> None:
         """Campaigns whose letters must not leave any more: those that no line has taken come back."""
-        self._stopped = campaigns
+        self._stopped = frozenset(campaigns)
         if campaigns:
             self._take_back(lambda job: job.campaign in campaigns, "its campaign does not run any more")
 
@@ -118,7 +126,7 @@ class Exchange:
 
     def next(self) -> Job | None:
         """The next job of the domain whose turn it is, if a domain has room."""
-        now, passed, share = self._loop.time(), 0, max(1, self._at_most // 4)
+        now, passed, share = self._loop.time(), 0, self._share
         while passed < len(self._turn):
             domain = self._turn[0]
             if self._flying[domain] >= self._limits.get(domain, share):
@@ -134,7 +142,7 @@ class Exchange:
 
     def before_dot(self, job: Job) -> bool:
         """Whether the job may still leave; notes in the journal that it is about to."""
-        overdue = self._loop.time() - job.checked_at > OVERDUE
+        overdue = self._loop.time() - job.checked_at > self.overdue
         if job.campaign in self._stopped or self.halted or overdue:
             return False
         try:
@@ -149,6 +157,8 @@ class Exchange:
     def done(self, job: Job, result: Result) -> None:
         """A line is through with a job: its result, or another offer where its line broke too early."""
         self._flying[job.domain] -= 1
+        if not self._flying[job.domain]:
+            del self._flying[job.domain]
         if result.about_relay:
             self._in_trouble(result.words)
         elif result.verdict is Verdict.TAKEN:
@@ -216,7 +226,7 @@ class Exchange:
     async def _open(self) -> None:
         try:
             line = await open_line(self.relay, self)
-        except CannotOpen as error:
+        except (CannotOpen, ValueError) as error:  # the latter of a host that is none
             self._unopened(str(error))
         else:
             self._lines.add(line)

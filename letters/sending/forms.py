@@ -75,14 +75,17 @@ def _fill(rows: list[LetterFacts], today: date) -> dict[int, Exception]:
 
 
 def _keep(made: list[tuple[Key, rules.Form, dict[str, int]]]) -> None:
-    until = time.monotonic() + KEPT_SECONDS
+    now = time.monotonic()
     if len(_by_number) > KEPT_FORMS:
         forget()
+    for key, known in list(_by_office.items()):
+        known[:] = [one for one in known if one.until > now]
+        if not known:
+            del _by_office[key]
     kept = composing.keep_all([form for _, form, _ in made])
     for (key, form, asks), stored in zip(made, kept, strict=True):
-        filled = Filled(stored.pk, rules.Plan(form), asks, until)
-        _by_office.setdefault(key, []).append(filled)
-        _by_number[stored.pk] = filled.plan
+        plan = _by_number.setdefault(stored.pk, rules.Plan(form))
+        _by_office.setdefault(key, []).append(Filled(stored.pk, plan, asks, now + KEPT_SECONDS))
 
 
 def _known(row: LetterFacts, today: date) -> Filled | None:

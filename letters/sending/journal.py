@@ -38,12 +38,16 @@ class Found:
 
 
 class Journal:
-    """The journal of one round. Without a folder that can be written to, it keeps nothing."""
+    """The journal of one round. Without a folder that can be written to, it keeps nothing.
+
+    Raises OSError when the disk is full.
+    """
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self.path = (folder or home()) / f"{name}{ENDING}"
         self._file = -1
         self._answers = ""  # noted, and not written yet
+        self._torn = ""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -53,6 +57,8 @@ class Journal:
             self._write(f"boot {_boot()}\n")
         except OSError as error:
             self.close(settled=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # nothing leaves that could not be noted; where there is no folder at all, it may
             log.warning("no journal (%s): after a crash whole batches are in doubt", error)
 
     @property
@@ -88,8 +94,11 @@ class Journal:
             self._file = -1
 
     def _write(self, line: str) -> None:
-        data = line.encode("utf-8", "replace")
-        if os.write(self._file, data) != len(data):
+        data = (self._torn + line).encode("utf-8", "replace")
+        self._torn = "\n"  # a line that was written in part must not swallow the next one
+        if os.write(self._file, data) == len(data):
+            self._torn = ""
+        else:
             raise OSError(errno.ENOSPC, "the journal could not be written")
 
 

@@ -105,7 +105,7 @@ async def _hello(line: Line, relay: Relay) -> None:
 
 async def _start_tls(line: Line, relay: Relay) -> None:
     await _demand(line, Stage.HELLO, "STARTTLS", 220)
-    if line.buffer or line.transport is None:
+    if line.pending or line.transport is None:
         raise CannotOpen(Stage.HELLO, "the relay said something before TLS that is not to be believed")
     loop = asyncio.get_running_loop()
     transport = await loop.start_tls(

@@ -45,10 +45,13 @@ def is_provider(alias: str) -> bool:
     return mailers.settings[alias].get("BACKEND") not in SMTP
 
 
-def submit(alias: str, jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
+def submit(
+    alias: str, jobs: list[Job], *, about_to: Callable[[Job], None] = lambda job: None
+) -> Iterator[tuple[Job, Result]]:
     """Offers jobs to a mailer, over one connection; each result as soon as it is known, one for each job.
 
-    To be read to its end: what was sent together is told one by one. After trouble that is not about a
+    To be read to its end: what was sent together is told one by one. `about_to` is called for each job before
+    it is offered. After trouble that is not about a
     message, or when it was asked too long ago whether anything speaks against them, the rest comes back
     untouched. Raises InvalidMailer or ImproperlyConfigured, before anything is offered, for a mailer that
     cannot be used.
@@ -65,6 +68,8 @@ def submit(alias: str, jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
                     yield job, Result(Verdict.UNTOUCHED, trouble or STALE)
                 else:
                     fresh.append(job)
+            for job in fresh:
+                about_to(job)
             for job, result in _offer(mailer, fresh):
                 trouble = trouble or (result.words if result.about_relay else "")
                 yield job, result

@@ -3,16 +3,17 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from letters.models import Campaign, Delivery, DeliveryEvent, Destination
 from letters.models.clock import database_time, now_sql
 from letters.querysets import in_seconds
 from letters.rules import ledger, pacing
-from letters.rules.ledger import State
+from letters.rules.ledger import Outcome, State
 from letters.sending import bulk, mime
 from letters.sending.jobs import Result, Try, Verdict
 
@@ -43,21 +44,33 @@ def record(name: str, tried: Iterable[Tried]) -> int:
 
 
 def doubtful(name: str, why: dict[int, str]) -> int:
-    """Marks deliveries uncertain, or, where their campaign says so, has them sent again; returns how many."""
+    """Marks deliveries uncertain, or, where their campaign says so, has letters sent again, once.
+
+    Where news came in already they left, and there is no doubt. Returns how many were marked.
+    """
+    why = {number: words for number, words in why.items() if number not in heard_of(why)}
     mine = Delivery.objects.filter(claimed_by=name)
     marked = []
     for number, words in why.items():
         if mine.filter(pk=number).to(State.UNCERTAIN, reason=one_line(words)):
             marked.append(_event(number, "uncertain", words))
     DeliveryEvent.objects.bulk_create(marked)
-    again = Delivery.objects.filter(
+    again = Delivery.objects.letters().filter(
         pk__in=why, state=State.UNCERTAIN, campaign__doubt=Campaign.Doubt.RESEND, claimed_by=name
     )
-    if numbers := list(again.values_list("pk", flat=True)):
-        rule = "in doubt, sent again as the campaign says"
-        Delivery.objects.filter(pk__in=numbers).to(State.WAITING, reason=rule, due_at=in_seconds(0))
-        DeliveryEvent.objects.bulk_create(_event(number, "resent", rule) for number in numbers)
+    for number, attempts in again.exclude(events__what="resent").values_list("pk", "attempts"):
+        rule, wait = "in doubt, sent again as the campaign says", pacing.backoff(attempts, random.random())  # noqa: S311
+        Delivery.objects.filter(pk=number).to(State.WAITING, reason=rule, due_at=in_seconds(wait))
+        _event(number, "resent", rule).save()
     return len(marked)
+
+
+def heard_of(numbers: Iterable[int]) -> set[int]:
+    """Those of which news came in: they left, whatever became of their worker, and are accepted now."""
+    told = Q(outcome__gt=Outcome.NONE) | ~Q(provider_id="")
+    known = set(Delivery.objects.filter(told, pk__in=list(numbers)).values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=known).to(State.ACCEPTED, reason="news of it came in before its answer")
+    return known
 
 
 def withhold(objections: dict[int, tuple[State, str]]) -> None:
@@ -70,7 +83,8 @@ def withhold(objections: dict[int, tuple[State, str]]) -> None:
         if state == State.WAITING:
             rows.update(reason=one_line(why), due_at=in_seconds(PAUSED))
         elif rows.to(state, reason=one_line(why)):
-            DeliveryEvent.objects.bulk_create(_event(number, state.value, why) for number in numbers)
+            moved = rows.filter(state=state).values_list("pk", flat=True)
+            DeliveryEvent.objects.bulk_create(_event(number, state.value, why) for number in moved)
 
 
 def one_line(text: str, at_most: int = 300) -> str:
@@ -102,7 +116,7 @@ def _later(tried: list[Tried], name: str) -> None:
         return
     now = database_time()
     for one, result in tried:
-        if pacing.give_up(one.first_tried_at, now):
+        if pacing.give_up(one.first_tried_at, now, tries=one.attempts):
             _conclude(one, State.FAILED, f"given up after {one.attempts} tries: {result.words}", name)
             continue
         wait = max(pacing.backoff(one.attempts, random.random()), result.wait or 0.0)  # noqa: S311
@@ -111,15 +125,18 @@ def _later(tried: list[Tried], name: str) -> None:
 
 
 def _untouched(tried: list[Tried], name: str) -> None:
-    """Known not to have left, and not tried: as if it had not been claimed."""
+    """Known not to have left, and not tried: as if it had not been claimed.
+
+    Who was never tried before keeps nothing of it: neither date nor form, and no clock that runs out.
+    """
     by: dict[str, list[int]] = defaultdict(list)
     for one, result in tried:
         by[result.words].append(one.number)
     for words, numbers in by.items():
         mine = Delivery.objects.filter(pk__in=numbers, claimed_by=name, state__in=MAYBE_OURS)
-        mine.to(
-            State.WAITING, reason=one_line(words), due_at=in_seconds(AGAIN_SOON), attempts=F("attempts") - 1
-        )
+        back = {"reason": one_line(words), "due_at": in_seconds(AGAIN_SOON), "attempts": F("attempts") - 1}
+        mine.filter(attempts__gt=1).to(State.WAITING, **back)
+        mine.to(State.WAITING, first_tried_at=None, submitted_at=None, form=None, **back)
 
 
 def _conclude(one: Try, state: State, why: str, name: str, **values: Any) -> None:
@@ -132,11 +149,11 @@ def _pace_domains(by: dict[Verdict, list[Tried]]) -> None:
     """A domain that said “later” gets its messages further apart, one that took one nearer again."""
     slow = {one.domain: result for one, result in by[Verdict.LATER] if result.about_domain}
     slowed = dict(Destination.objects.filter(gap__gt=0).values_list("domain", "gap"))
-    for domain, result in slow.items():
+    for domain, result in sorted(slow.items(), key=itemgetter(0)):  # always in this order: no deadlock
         gap = pacing.slower(slowed.get(domain, 0.0))
         values = {"gap": gap, "why": one_line(result.words), "next_at": in_seconds(gap)}
         Destination.objects.update_or_create(domain=domain, defaults=values)
-    for domain in ({one.domain for one, _ in by[Verdict.TAKEN]} & slowed.keys()) - slow.keys():
+    for domain in sorted(({one.domain for one, _ in by[Verdict.TAKEN]} & slowed.keys()) - slow.keys()):
         gap = pacing.faster(slowed[domain])
         Destination.objects.filter(pk=domain).update(gap=gap, **({} if gap else {"why": ""}))
 

@@ -1,16 +1,19 @@
 """Rows of workers that went silent: settled by their journals, else uncertain; never resent on a guess."""
 
-from django.db import transaction
-from django.db.models import Q
+import logging
+
+from django.db import InterfaceError, OperationalError, transaction
 
 from letters.models import Delivery, DeliveryEvent
 from letters.querysets import in_seconds
 from letters.rules import ledger
-from letters.rules.ledger import Outcome, State
+from letters.rules.ledger import State
 from letters.sending import journal, recording
 from letters.sending.jobs import Result, Try, Verdict
 from letters.sending.journal import Found
 
+log = logging.getLogger(__name__)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 SILENT = "its worker went silent while sending"
 WAIT_DAYS = 3  # after which a doubt that a person put off is shown again
 
@@ -24,10 +27,15 @@ def recover() -> tuple[int, int]:
     """
     back = doubts = 0
     for path in journal.all_files():
-        with journal.abandoned(path) as found:
-            if found is not None:
-                settled = _by_journal(found)
-                back, doubts = back + settled[0], doubts + settled[1]
+        try:
+            with journal.abandoned(path) as found:
+                settled = _by_journal(found) if found is not None else (0, 0)
+        except DATABASE_AWAY:
+            raise
+        except Exception:  # one file that cannot be read or settled keeps nobody from the others
+            log.exception("the journal %s could not be settled", path.name)
+        else:
+            back, doubts = back + settled[0], doubts + settled[1]
     return back, doubts + _by_lease()
 
 
@@ -54,6 +62,9 @@ def settle(delivery: Delivery, target: State | None, *, by: str) -> bool:
 
 
 def _by_journal(found: Found) -> tuple[int, int]:
+    # What was taken is taken, whatever was believed meanwhile and whoever has it now.
+    taken = [(number, result) for number, result in found.results.items() if result.verdict is Verdict.TAKEN]
+    recording.record(found.name, [(Try(number, 1, None, "", None), result) for number, result in taken])
     rows = Delivery.objects.filter(claimed_by=found.name, state__in=[State.SUBMITTING, State.UNCERTAIN])
     tried: list[tuple[Try, Result]] = []
     columns = ("pk", "attempts", "first_tried_at", "campaign_id", "state", "recipient")
@@ -62,12 +73,12 @@ def _by_journal(found: Found) -> tuple[int, int]:
         result = _told(found, number, doubted=state == State.UNCERTAIN)
         if result is not None:
             tried.append((Try(number, attempts, first, domain, campaign), result))
-    with transaction.atomic():
-        known = [one for one, result in tried if result.verdict is Verdict.DOUBT]
-        news = _heard_of([one.number for one in known])
-        recording.record(found.name, [(one, result) for one, result in tried if one.number not in news])
-    verdicts = [result.verdict for one, result in tried if one.number not in news]
-    return verdicts.count(Verdict.UNTOUCHED), verdicts.count(Verdict.DOUBT)
+    recording.record(found.name, tried)
+    numbers = {
+        verdict: [one.number for one, result in tried if result.verdict is verdict] for verdict in Verdict
+    }
+    doubts = Delivery.objects.filter(pk__in=numbers[Verdict.DOUBT]).exclude(state=State.ACCEPTED)
+    return len(numbers[Verdict.UNTOUCHED]), doubts.count()
 
 
 def _told(found: Found, number: int, *, doubted: bool) -> Result | None:
@@ -82,20 +93,7 @@ def _told(found: Found, number: int, *, doubted: bool) -> Result | None:
 def _by_lease() -> int:
     with transaction.atomic():
         rows = list(Delivery.objects.abandoned().locked().values_list("pk", "claimed_by"))
-        news = _heard_of([number for number, _ in rows])
-        left = [(number, name) for number, name in rows if number not in news]
         return sum(
-            recording.doubtful(name, {number: SILENT for number, other in left if other == name})
-            for name in {name for _, name in left}
+            recording.doubtful(name, {number: SILENT for number, other in rows if other == name})
+            for name in {name for _, name in rows}
         )
-
-
-def _heard_of(numbers: list[int]) -> set[int]:
-    """Those of which news came in: they left, whatever became of their worker."""
-    told = Q(outcome__gt=Outcome.NONE) | ~Q(provider_id="")
-    rows = Delivery.objects.filter(told, pk__in=numbers)
-    known = set(rows.values_list("pk", flat=True))
-    Delivery.objects.filter(pk__in=known).to(
-        State.ACCEPTED, reason="its worker went silent, but news of it came in"
-    )
-    return known

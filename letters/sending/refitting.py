@@ -17,20 +17,19 @@ def refit() -> int:
     done = 0
     for office in OfficePace.objects.filter(next_at__gt=now).select_related("office"):
         per_hour = office.office.per_hour or slowest
-        done += per_hour is not None and _brought_forward(office, interval(per_hour), now)
+        if per_hour is not None and office.next_at > _furthest(interval(per_hour), now):
+            # Only if no claim has written another time meanwhile.
+            done += OfficePace.objects.filter(pk=office.pk, next_at=office.next_at).update(next_at=now)
     for domain in Destination.objects.filter(next_at__gt=now):
         gap = max(domain.gap, interval(domain.per_hour) if domain.per_hour else 0.0)
-        done += _brought_forward(domain, gap, now)
+        if domain.next_at > _furthest(gap, now):
+            done += Destination.objects.filter(pk=domain.pk, next_at=domain.next_at).update(next_at=now)
     for relay in RelayPace.objects.filter(next_at__gt=now):
-        done += _brought_forward(relay, interval(relay.per_hour) if relay.per_hour else 0.0, now)
+        if relay.next_at > _furthest(interval(relay.per_hour) if relay.per_hour else 0.0, now):
+            done += RelayPace.objects.filter(pk=relay.pk, next_at=relay.next_at).update(next_at=now)
     return done
 
 
-def _brought_forward(row: OfficePace | Destination | RelayPace, gap: float, now: datetime) -> bool:
-    """Whether its next time lay further ahead than such a gap ever puts it; then it is now."""
-    furthest = now + timedelta(seconds=(gap + BURST) * (1 + JITTER) + 1)
-    if row.next_at <= furthest:
-        return False
-    row.next_at = now
-    row.save(update_fields=["next_at"])
-    return True
+def _furthest(gap: float, now: datetime) -> datetime:
+    """Further ahead than this no such gap puts the next time."""
+    return now + timedelta(seconds=(gap + BURST) * (1 + JITTER) + 1)

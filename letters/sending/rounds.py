@@ -10,19 +10,27 @@ import time
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
-from letters.models import Campaign, Destination, RelayPace
+from letters.models import Campaign, Delivery, Destination, RelayPace
 from letters.querysets import in_seconds
 from letters.sending import claiming, leaving, preparing, recording, recovery, rewind, transport
 from letters.sending.agency import Agency
 from letters.sending.exchange import Exchange
-from letters.sending.jobs import Verdict
+from letters.sending.jobs import Job, Verdict
 from letters.sending.journal import Journal
 from letters.sending.recording import Tried
 
 log = logging.getLogger(__name__)
-DATABASE_AWAY = (OperationalError, InterfaceError)
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)  # the last: read-only after a failover
+GRACE = 25.0  # seconds for which people's mail goes on where letters still hang on their lines
 TICK = 0.02  # seconds on the lines between two looks at the database
 DRY = 0.25  # seconds after which a queue that was found empty is looked at again
 RECORD_EVERY = 0.1  # seconds; a crash in between is told by the journal
@@ -86,22 +94,24 @@ class Round:
     def __init__(self) -> None:
         self.name = secrets.token_hex(8)
         self.lines = transport.lines()
-        self.journal = Journal(self.name)
         self.results: list[Tried] = []
         self.recorded_at = time.monotonic()
         self.taken = 0
-        self.wickets = [self._wicket(alias) for alias in transport.ALIASES]
+        counters = {alias: self.lines.counter(alias) for alias in transport.ALIASES}
+        self.journal = Journal(self.name)
+        self.wickets = [self._wicket(alias, counter) for alias, counter in counters.items()]
 
     def run(self, seconds: float) -> int:
         """Goes on while there is something to do, and while there is time to begin something."""
         until = time.monotonic() + seconds
         while True:
             if leaving.told():
-                until = 0.0
-            begun = time.monotonic() < until and self._claim()
+                until = -GRACE
+            now = time.monotonic()
+            begun = now < until + GRACE and self._claim(late=now >= until)
             busy = any(one.counter.waiting or one.counter.flying for one in self.wickets)
             if not begun and not busy:
-                if time.monotonic() > until or not self._left():
+                if now >= until or not self._left():
                     break
                 time.sleep(DRY / 2)
                 continue
@@ -118,36 +128,52 @@ class Round:
         return self.taken
 
     def leave(self) -> None:
-        """Something went wrong: what has not left is given back where that is possible, and all is told."""
+        """Something went wrong: what has not left is given back where that is possible, and all is told.
+
+        Nothing of this round may leave once its journal is let go: whoever reads it believes it.
+        """
         for one in self.wickets:
-            one.counter.recall("the round broke off")
+            one.counter.halted = "the round broke off"
+            one.counter.recall(one.counter.halted)
         until = time.monotonic() + PATIENCE
         while any(one.counter.flying for one in self.wickets) and time.monotonic() < until:
             self.lines.run(TICK)
+        for one in self.wickets:
+            one.counter.close()
         self._collect()
-        if connection.connection is not None and not connection.is_usable():
-            connection.close()  # that was what went wrong
         try:
-            recording.record(self.name, self.results)
-        except DATABASE_AWAY:
-            log.warning("the database is away; the journal tells what became of %d tries", len(self.results))
-        self.journal.close(settled=False)
+            self._tell_all()
+        finally:
+            self.journal.close(settled=False)
         try:
             recovery.recover()  # what was claimed, and has not come so far as to a line
-        except DATABASE_AWAY:
-            log.warning("the database is away; whoever comes next reads the journal")
+        except DatabaseError as error:
+            log.warning("whoever comes next reads the journal: %s", type(error).__name__)
 
-    def _wicket(self, alias: str) -> Wicket:
-        counter = self.lines.counter(alias)
+    def _tell_all(self) -> None:
+        """Records what is known after something went wrong, one by one where together fails."""
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()  # that was what went wrong
+        for results in ([self.results], [[one] for one in self.results]):
+            try:
+                for some in results:
+                    recording.record(self.name, some)
+            except DatabaseError as error:
+                log.warning("%d results are in the journal only: %s", len(self.results), type(error).__name__)
+            else:
+                break
+
+    def _wicket(self, alias: str, counter: Exchange | Agency) -> Wicket:
+        counter.recall("of a round before")
         counter.journal, counter.halted = self.journal, ""
         counter.stop(())  # what did not run in the round before may run now
         return Wicket(alias, counter, size=min(settings.SEND_BATCH, FIRST_BATCH))
 
-    def _claim(self) -> bool:
-        """Fills up what runs low; True when something was claimed."""
+    def _claim(self, *, late: bool) -> bool:
+        """Fills up what runs low; True when something was claimed. Late, people's mail alone goes on."""
         begun = False
         for one in self.wickets:
-            if one.counter.halted or not one.hungry():
+            if one.counter.halted or not one.hungry() or (late and one.alias == "letters"):
                 continue
             claimed = preparing.claim(self.name, one.alias, one.size)
             self._staff(one)
@@ -170,12 +196,14 @@ class Round:
         pace = RelayPace.objects.get(pk=one.alias)
         limited = Destination.objects.exclude(connections=None)
         limits = {row.domain: row.connections for row in limited if row.connections is not None}
-        one.counter.staff(pace.connections // max(1, settings.SEND_PLACES), limits)
+        lines = max(1, pace.connections // max(1, settings.SEND_PLACES))
+        # Ministries are many domains, people's mailboxes few.
+        one.counter.staff(lines, limits, share=lines // (4 if one.alias == "letters" else 2))
 
     def _look(self, *, late: bool) -> None:
         """Calls back letters of campaigns that do not run any more, and all that waits when time is over."""
         for one in self.wickets:
-            if late:
+            if late and one.alias == "letters":
                 one.counter.recall("the round is over")
             elif one.alias == "letters" and (one.counter.waiting or one.counter.flying):
                 others = Campaign.objects.exclude(sending=Campaign.Sending.RUNNING)
@@ -204,7 +232,11 @@ class Round:
 
     def _tell_rests(self, results: list[Tried]) -> None:
         """Writes down that a relay rests, for all workers, and that it works again."""
-        took = {result.verdict for _, result in results}
+        took = {
+            transport.MAILER[Delivery.Kind(job.kind)]
+            for job, result in results
+            if result.verdict is Verdict.TAKEN and isinstance(job, Job)
+        }
         for one in self.wickets:
             row = RelayPace.objects.filter(pk=one.alias, rest_until__lt=rewind.UNTIL_RELEASED)
             rest = one.counter.rest_until - self.lines.loop.time()
@@ -212,6 +244,6 @@ class Round:
                 one.rested = one.counter.rest_until
                 row.update(rest_until=in_seconds(rest), trouble=recording.one_line(one.counter.trouble))
                 one.well = False
-            elif Verdict.TAKEN in took and rest <= 0 and not one.well:
+            elif one.alias in took and rest <= 0 and not one.well:
                 row.exclude(trouble="").update(trouble="")
                 one.well = True

@@ -13,9 +13,15 @@ from typing import Protocol
 
 from letters.sending.jobs import Job, Result, Verdict
 
-HEAVY = 20.0  # seconds, at most, for the size of a message
+HEAVY = 9.0  # seconds, at most, for the size of a message
 MAX_REPLY, MAX_LINES = 64_000, 200  # octets and lines of one reply; a relay that says more is broken
-REPLY = re.compile(rb"[2-5][0-9]{2}([ -]|$)")
+REPLY = re.compile(rb"[2-5][0-9]{2}([ -]|\r?$)")  # RFC 5321 §4.2: the text may be missing
+NOT_THE_LETTER = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and AUTH: RFC 5321, 4954
+OUR_SIDE = re.compile(
+    r"relay(ing)? (access )?(denied|not permitted|prohibited)|authentication (is )?required|not authenticated"
+    r"|block(ed)? ?list|blacklist|dnsbl|spamhaus|client host .*(blocked|rejected)|sender .*rejected",
+    re.IGNORECASE,
+)
 NOT_IN_A_PATH = re.compile(r"[\r\n<> \x00]")
 
 
@@ -54,6 +60,7 @@ class Line(asyncio.Protocol):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.transport: asyncio.Transport | None = None
+        self.heard = 0.0  # when it last said something
         self.extensions: dict[str, str] = {}
         self.since: float | None = None
         self.job: Job | None = None  # what is being offered
@@ -64,6 +71,7 @@ class Line(asyncio.Protocol):
         self._failure: tuple[Stage, int, str] | None = None
         self._reset = False
         self._taken = 0  # messages, over this line
+        self._sent_body = False  # while what was read before is still being looked at
         self._reply: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         # While the line is being opened one reply at a time is waited for: the first is the greeting.
@@ -80,6 +88,11 @@ class Line(asyncio.Protocol):
         return min(HEAVY, len(self.job.message) / 200_000) if self.job is not None else 0.0
 
     @property
+    def pending(self) -> bool:
+        """Whether something was read that is no whole reply yet."""
+        return bool(self.buffer or self._reply)
+
+    @property
     def idle(self) -> bool:
         """Whether it could take a job."""
         return self.job is None and self.transport is not None
@@ -91,11 +104,11 @@ class Line(asyncio.Protocol):
         if self.job is not None and ahead is None:
             self._say(self._envelope(self.job))
 
-    def close(self, why: str = "") -> None:
+    def close(self, why: str = "", *, abruptly: bool = False) -> None:
         """Ends the conversation; what was not said to be taken is told to the desk."""
         if self.transport is None:
             return
-        if self._expected or self.asked:
+        if self._expected or self.asked or abruptly:
             self.transport.abort()
         else:
             self.transport.write(b"QUIT\r\n")
@@ -114,8 +127,12 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         lines = (self.buffer + data).split(b"\n")
         self.buffer = lines.pop()
+        self.heard, self._sent_body = self._loop.time(), False
         for line in lines:
             if self.transport is None:
+                return
+            if self._sent_body:  # it cannot be the answer to a dot that is only now on its way
+                self.close("the relay spoke out of turn", abruptly=True)
                 return
             reply = self._reply
             reply.append(line)
@@ -145,7 +162,7 @@ class Line(asyncio.Protocol):
         elif stage == Stage.DATA:
             self._body(code, text)
         else:
-            refused = code not in ((250, 251) if stage == Stage.RCPT else (250,))
+            refused = not 200 <= code < 300
             if refused and stage != Stage.RESET and self._failure is None:
                 self._failure = (stage, code, text)
             self._speak_on()
@@ -165,11 +182,12 @@ class Line(asyncio.Protocol):
         if self._failure is None and code == 354:
             if not self.desk.before_dot(job):
                 self._tell(Result(Verdict.UNTOUCHED, "it must not leave any more"))
-                self.close()
+                self.close(abruptly=True)
                 return
             self._ahead = self._next() if "PIPELINING" in self.extensions else None
             following = self._envelope(self._ahead) if self._ahead else []
             self._write(job.message + b".\r\n", Stage.DOT, following)
+            self._sent_body = True
             return
         self._failure = self._failure or (Stage.DATA, code, text)
         if code == 354:  # to a message without recipients: RFC 2920 §3.1 has us end it, for nothing
@@ -283,11 +301,12 @@ class Line(asyncio.Protocol):
 def refusal(stage: Stage, code: int, text: str) -> Result:
     """What a negative reply means: never, or not now; about this message, its domain, or all of our mail.
 
-    5xx to recipient, DATA or dot is for good (RFC 5321 §4.2.1). To MAIL only 552 (too large) is about the
-    letter: anything else there, or earlier, is about us.
+    5xx to recipient, DATA or dot is for good (RFC 5321 §4.2.1), unless it says that we are not welcome. To
+    MAIL only 552 (too large) is about the letter: anything else there, or earlier, is about us.
     """
     words = f"{stage}: {code or 'no answer'} {text}".strip()
     about_us = stage in (Stage.CONNECT, Stage.HELLO, Stage.AUTH, Stage.MAIL)
+    about_us = about_us or code in NOT_THE_LETTER or OUR_SIDE.search(text) is not None
     if (500 <= code < 600 and not about_us) or (stage == Stage.MAIL and code == 552):
         return Result(Verdict.REFUSED, words)
     return Result(Verdict.LATER, words, about_relay=about_us, about_domain=not about_us)

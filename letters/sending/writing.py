@@ -73,11 +73,6 @@ def bounce_address(number: int) -> str:
     return tokens.bounce_address(number, settings.SECRET_KEY.encode(), settings.REPLY_DOMAIN)
 
 
-def envelope_sender(delivery: Delivery) -> str:
-    """The same for a row of the ledger."""
-    return bounce_address(delivery.pk)
-
-
 def reply_address(letter: Letter | LetterFacts) -> str:
     """The address at which answers to a letter arrive."""
     return tokens.reply_address(letter.reply_token, settings.REPLY_DOMAIN)

@@ -28,7 +28,7 @@ def answer(
 def bounce(delivery: Delivery, *, status: str = "5.1.1", action: str = "failed") -> bytes:
     """A delivery report (RFC 3464) about a letter, as mail systems send it to the envelope sender."""
     return f"""From: Mail Delivery System <MAILER-DAEMON@mx.mfa.fr.example>\r
-To: {writing.envelope_sender(delivery)}\r
+To: {writing.bounce_address(delivery.pk)}\r
 Subject: Undelivered Mail Returned to Sender\r
 Message-ID: <report-{delivery.pk}-{status}@mx.mfa.fr.example>\r
 MIME-Version: 1.0\r

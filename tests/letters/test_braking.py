@@ -1,4 +1,4 @@
-"""The automatic brake: too many bounces or complaints pause a campaign; the evidence is kept and told."""
+"""The automatic brake: too many letters that go wrong pause a campaign; the evidence is kept and told."""
 
 import logging
 from datetime import timedelta
@@ -85,6 +85,47 @@ def test_one_complaint_in_two_hundred_pauses_the_campaign(peace, bad, of, cause)
     assert sending(peace) == ("paused" if cause else "running")
 
 
+def unwritten(campaign, count, **changes):
+    """Letters that could not be written."""
+    return tried(campaign, (count, "refused"), reason="cannot be written: KeyError 'closing'", **changes)
+
+
+@pytest.mark.parametrize(
+    ("bad", "of", "cause"),
+    [
+        (29, 29, None),  # strange letters, not a broken text
+        (30, 30, Cause.UNWRITTEN),
+        (30, 300, Cause.UNWRITTEN),
+        (30, 301, None),
+        (99, 1000, None),
+        (100, 1000, Cause.UNWRITTEN),
+        (100, 1500, Cause.UNWRITTEN),  # of the last thousand
+    ],
+)
+def test_a_tenth_that_cannot_be_written_pauses_the_campaign(peace, bad, of, cause):
+    tried(peace, (of - bad, GOOD))
+    rows = unwritten(peace, bad, ago=30)
+    assert [brake.cause for brake in braking.watch()] == ([cause] if cause else [])
+    assert sending(peace) == ("paused" if cause else "running")
+    if cause:
+        brake = Brake.objects.get()
+        assert (brake.looked_at, brake.found) == (min(of, 1000), bad)
+        assert brake.deliveries == [row.pk for row in reversed(rows)][:50]
+
+
+def test_a_text_that_was_mended_long_ago_does_not_brake(peace):
+    unwritten(peace, 500, ago=3600)
+    tried(peace, (1000, GOOD))
+    assert braking.watch() == []
+
+
+def test_what_could_not_be_written_does_not_hide_bounces(peace):
+    tried(peace, (27, GOOD), (3, HARD))
+    unwritten(peace, 2, ago=30)
+    [brake] = braking.watch()
+    assert (brake.cause, brake.looked_at, brake.found) == (Cause.BOUNCES, 30, 3)
+
+
 def test_the_evidence_is_kept(peace):
     rows = tried(peace, (900, GOOD), (60, HARD), (40, "refused"))
     [brake] = braking.watch()
@@ -106,7 +147,7 @@ def test_letters_that_wait_and_other_mail_and_other_campaigns_do_not_count(peace
 
 
 @pytest.mark.parametrize("reason", ["cannot be written: no text", "settled by ana"])
-def test_a_failure_of_which_no_relay_said_a_word_does_not_count(peace, reason):
+def test_a_few_failures_of_which_no_relay_said_a_word_do_not_count(peace, reason):
     tried(peace, (40, GOOD))
     tried(peace, (20, "refused"), reason=reason, ago=30)
     assert braking.watch() == []
@@ -232,6 +273,17 @@ def test_complaints_are_told_as_complaints(peace, people, django_capture_on_comm
         braking.watch()
     assert mail.outbox[0].subject == "Sending paused: 3 of 100 letters of “peace” were complained of"
     assert "3 were reported as unwanted" in mail.outbox[0].body
+
+
+def test_what_cannot_be_written_is_told_as_that(peace, people, django_capture_on_commit_callbacks):
+    tried(peace, (70, GOOD))
+    unwritten(peace, 30, ago=30)
+    with django_capture_on_commit_callbacks(execute=True):
+        braking.watch()
+    assert mail.outbox[0].subject == "Sending paused: 30 of 100 letters of “peace” could not be written"
+    assert "100 letters that were looked at together, 30 could not be written." in mail.outbox[0].body
+    assert "Mend the text" in mail.outbox[0].body
+    assert "addresses" not in mail.outbox[0].body
 
 
 def test_nobody_is_told_before_the_pause_is_committed(peace, people, django_capture_on_commit_callbacks):

@@ -80,7 +80,7 @@ def test_a_list_of_references_is_no_answer_to_anybody(sent):
 def test_a_report_without_our_signed_address_bounces_nothing(sent, forged):
     raw = mails.bounce(sent).replace(b"mfa.fr.example>", b"evil.example>")
     to = writing.reply_address(sent.letter) if forged == "token" else "peace@replies.demarche.example"
-    arrives(raw.replace(writing.envelope_sender(sent).encode(), to.encode()), to, sender="")
+    arrives(raw.replace(writing.bounce_address(sent.pk).encode(), to.encode()), to, sender="")
     assert Filing.objects.get().method == forged
     assert outcome(sent) == Outcome.NONE
 
@@ -135,12 +135,12 @@ def test_an_automatic_answer_acknowledges_and_never_replies(sent):
     ],
 )
 def test_a_delivery_report_finds_its_delivery(sent, status, action, expected):
-    arrives(mails.bounce(sent, status=status, action=action), writing.envelope_sender(sent), sender="")
+    arrives(mails.bounce(sent, status=status, action=action), writing.bounce_address(sent.pk), sender="")
     assert outcome(sent) == expected
 
 
 def test_a_forged_bounce_address_changes_nothing(sent):
-    genuine = writing.envelope_sender(sent)
+    genuine = writing.bounce_address(sent.pk)
     forged = genuine.replace(genuine.split("-")[2][:6], "000000")
     raw = (
         mails.bounce(sent)
@@ -153,7 +153,7 @@ def test_a_forged_bounce_address_changes_nothing(sent):
 
 
 def test_a_bounce_after_an_answer_wins_and_a_late_answer_does_not_clear_it(sent):
-    arrives(mails.bounce(sent), writing.envelope_sender(sent), sender="")
+    arrives(mails.bounce(sent), writing.bounce_address(sent.pk), sender="")
     arrives(mails.answer(sent), writing.reply_address(sent.letter))
     assert outcome(sent) == Outcome.BOUNCED_HARD
 

@@ -168,7 +168,12 @@ def test_the_board_shows_each_wave_with_its_letters(client, peace, sign_in):
 
 
 @pytest.mark.parametrize(
-    ("cause", "words"), [("bounces", "bounced or were refused"), ("complaints", "were complained of")]
+    ("cause", "words"),
+    [
+        ("bounces", "bounced or were refused"),
+        ("complaints", "were complained of"),
+        ("unwritten", "could not be written"),
+    ],
 )
 def test_the_board_shows_why_a_campaign_braked_and_what_to_do(client, peace, sign_in, cause, words):
     sign_in("send_campaign", "view_campaign", "view_delivery")

@@ -98,17 +98,18 @@ def test_a_ministry_works_by_its_own_clock_and_weekend(
     ],
 )
 def test_it_gives_up_between_four_and_five_days(since: timedelta, over: bool) -> None:
-    assert give_up(NOW - since, NOW) is over
+    assert give_up(NOW - since, NOW, tries=9) is over
 
 
 def test_what_was_never_tried_is_not_given_up() -> None:
-    assert give_up(None, NOW) is False
+    assert give_up(None, NOW, tries=9) is False
+    assert give_up(NOW - timedelta(days=9), NOW, tries=2) is False  # it was left alone, not refused
 
 
 @given(CHANCES)
 def test_a_letter_refused_for_ever_is_given_up_before_the_fifth_day_ends(chance: float) -> None:
     now, attempts = NOW, 0
-    while not give_up(NOW, now):
+    while not give_up(NOW, now, tries=attempts):
         attempts += 1
         now += timedelta(seconds=backoff(attempts, chance))
 

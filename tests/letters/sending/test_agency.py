@@ -73,8 +73,8 @@ def test_a_pause_is_obeyed_between_two_requests(campaign, use, monkeypatch):
         posted(campaign)
     submit = providers.submit
 
-    def pausing(alias, jobs):
-        yield from submit(alias, jobs)
+    def pausing(alias, jobs, **named):
+        yield from submit(alias, jobs, **named)
         Campaign.objects.update(sending=Campaign.Sending.PAUSED)
 
     monkeypatch.setattr("letters.sending.agency.providers.submit", pausing)

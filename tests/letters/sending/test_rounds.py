@@ -34,7 +34,7 @@ def test_a_confirmed_letter_reaches_its_ministry_once(campaign, relay):
     assert (delivery.state, delivery.attempts) == (State.ACCEPTED, 1)
     [(recipient, message)] = relay.accepted
     assert recipient == "cabinet@mfa.fr.example"
-    assert relay.senders == [writing.envelope_sender(delivery)]
+    assert relay.senders == [writing.bounce_address(delivery.pk)]
     assert relay.message_ids() == [delivery.message_id]
     assert b"\nTo: cabinet@mfa.fr.example\r\n" in message
 
@@ -117,13 +117,13 @@ def test_after_days_of_refusal_the_letter_is_given_up_with_a_reason(campaign, re
     delivery = posted(running(campaign))
     rounds.send_due(5)
     Delivery.objects.update(
-        due_at=timezone.now(), first_tried_at=timezone.now() - timedelta(days=4, hours=13)
+        due_at=timezone.now(), first_tried_at=timezone.now() - timedelta(days=4, hours=13), attempts=20
     )
     time_passes()
     rounds.send_due(5)
     delivery.refresh_from_db()
     assert delivery.state == State.FAILED
-    assert delivery.reason.startswith("given up after 2 tries")
+    assert delivery.reason.startswith("given up after 21 tries")
 
 
 @pytest.mark.parametrize("stage", ["dot", "after"])
