@@ -34,7 +34,7 @@ def test_a_pause_stops_what_is_claimed_but_has_not_left(campaign, relay):
     RelayPace.objects.update_or_create(name="letters", defaults={"connections": 1})
     relay.delay = 0.5
     builders.at_once(
-        lambda: rounds.send_due(5), lambda: pause_when(campaign, lambda: bool(relay.connections))
+        lambda: rounds.send_due(5), lambda: pause_when(campaign, lambda: bool(relay.logged("body")))
     )
     assert len(relay.accepted) == 1
     states = {row.pk: (row.state, row.attempts) for row in Delivery.objects.all()}
