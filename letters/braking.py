@@ -1,4 +1,4 @@
-"""The automatic brake: a campaign whose letters bounce or are complained of pauses itself, and says why."""
+"""The automatic brake: a campaign whose letters go wrong by the dozen pauses itself, and says why."""
 
 import logging
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage, mailers
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -23,12 +23,13 @@ WINDOW = 1000  # letters that are judged together
 LOOK_BACK = 10 * WINDOW
 BOUNCES_PER_MILLE, BOUNCES_OF_AT_LEAST = 100, 30
 COMPLAINTS_PER_MILLE, COMPLAINTS_AT_LEAST = 5, 3
+UNWRITTEN_PER_MILLE, UNWRITTEN_AT_LEAST = 100, 30
 KEPT = 50  # deliveries that are named as evidence
 BY = "the brake"
 # Beginnings of reasons why a letter failed of which no relay said a word.
-NOT_REFUSED = ("cannot be written", "settled by ")
+CANNOT_BE_WRITTEN, SETTLED = "cannot be written", "settled by "
 
-Tried = tuple[int, str, int]  # delivery, state, outcome
+Ended = tuple[int, str, int, bool]  # delivery, state, outcome, whether it could not be written
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ def watch() -> list[Brake]:
 def look(campaign: Campaign) -> Evidence | None:
     """Why a campaign should stop, None while it should not.
 
-    Its last letters are judged by the thousand, as far back as ten thousand: news comes late, and at thirty
-    letters a second the bounce of two minutes ago is about one that left 3,600 letters before the last.
-    What left before a person resumed is not looked at: that person knew of it.
+    Whether they can be written shows at once, in the last thousand that ended. Those that a relay took or
+    refused are judged by the thousand, as far back as ten thousand: news comes late, and at thirty letters
+    a second the bounce of two minutes ago is about one that left 3,600 letters before the last.
+    What ended before a person resumed is not looked at: that person knew of it.
     """
-    tried = _last_tried(campaign)
+    ended = _last_ended(campaign)
+    if evidence := judge_writing(ended[:WINDOW]):
+        return evidence
+    tried = [row for row in ended if not row[3]]
     for number, together in enumerate(batched(tried, WINDOW)):
         if number and len(together) < WINDOW:
             break
@@ -62,7 +67,20 @@ def look(campaign: Campaign) -> Evidence | None:
     return None
 
 
-def judge(tried: tuple[Tried, ...]) -> Evidence | None:
+def judge_writing(ended: list[Ended]) -> Evidence | None:
+    """Whether of these too many (a tenth, and thirty) could not be written.
+
+    One letter's own words may break it alone; thirty have something in common, a text or the program, and
+    the rest of the wave would fail the same way, faster than any relay takes mail.
+    """
+    unwritten = [row[0] for row in ended if row[3]]
+    enough = len(unwritten) >= UNWRITTEN_AT_LEAST
+    if enough and len(unwritten) * 1000 >= UNWRITTEN_PER_MILLE * len(ended):
+        return Evidence(Brake.Cause.UNWRITTEN, len(ended), unwritten)
+    return None
+
+
+def judge(tried: tuple[Ended, ...]) -> Evidence | None:
     """Whether of these too many bounced (a tenth) or were complained of (one in two hundred).
 
     Few letters prove little. With fewer than 30 one or two dead addresses would be a tenth; with 30 it takes
@@ -71,27 +89,32 @@ def judge(tried: tuple[Tried, ...]) -> Evidence | None:
     more than the share asks for as long as fewer than 600 letters were looked at.
     """
     size = len(tried)
-    complaints = [pk for pk, _, outcome in tried if outcome == Outcome.COMPLAINED]
+    complaints = [pk for pk, _, outcome, _ in tried if outcome == Outcome.COMPLAINED]
     if len(complaints) >= COMPLAINTS_AT_LEAST and len(complaints) * 1000 >= COMPLAINTS_PER_MILLE * size:
         return Evidence(Brake.Cause.COMPLAINTS, size, complaints)
-    bounces = [pk for pk, state, outcome in tried if state == State.FAILED or outcome in lifecycle.BOUNCED]
+    bounces = [pk for pk, state, outcome, _ in tried if state == State.FAILED or outcome in lifecycle.BOUNCED]
     if size >= BOUNCES_OF_AT_LEAST and len(bounces) * 1000 >= BOUNCES_PER_MILLE * size:
         return Evidence(Brake.Cause.BOUNCES, size, bounces)
     return None
 
 
-def _last_tried(campaign: Campaign) -> list[Tried]:
-    """The last letters that a relay took or refused, newest first: two walks along one index."""
+def _last_ended(campaign: Campaign) -> list[Ended]:
+    """The last letters that a relay took or refused, or that we could not write, newest first.
+
+    Two walks along one index.
+    """
     letters = Delivery.objects.letters().filter(campaign=campaign, finished_at__isnull=False)
     if campaign.trusted_since:
         letters = letters.filter(finished_at__gt=campaign.trusted_since)
-    ours = Q(*[("reason__startswith", words) for words in NOT_REFUSED], _connector=Q.OR)
+    accepted = letters.filter(state=State.ACCEPTED).annotate(unwritten=Value(False))
+    failed = letters.filter(state=State.FAILED).exclude(reason__startswith=SETTLED)
+    failed = failed.annotate(unwritten=Q(reason__startswith=CANNOT_BE_WRITTEN))
     rows = []
-    for some in (letters.filter(state=State.ACCEPTED), letters.filter(state=State.FAILED).exclude(ours)):
-        columns = some.order_by("-finished_at").values_list("finished_at", "pk", "state", "outcome")
-        rows += columns[:LOOK_BACK]
+    for some in (accepted, failed):
+        columns = ("finished_at", "pk", "state", "outcome", "unwritten")
+        rows += some.order_by("-finished_at").values_list(*columns)[:LOOK_BACK]
     rows.sort(reverse=True)
-    return [(pk, state, outcome) for _, pk, state, outcome in rows[:LOOK_BACK]]
+    return [row[1:] for row in rows[:LOOK_BACK]]
 
 
 def _pull(campaign: Campaign) -> Brake | None:
@@ -121,7 +144,7 @@ def _pull(campaign: Campaign) -> Brake | None:
 def _tell(brake: Brake) -> None:
     """Tells those who may send, each in a mail of their own. Mail that fails changes nothing."""
     here = settings.SITE_URL + reverse("admin:letters_campaign_change", args=[brake.campaign_id])
-    words = {"brake": brake, "bounces": brake.cause == Brake.Cause.BOUNCES, "campaign_url": here}
+    words = {"brake": brake, "campaign_url": here}
     subject = render_to_string("emails/brake.subject.txt", words).strip()
     body = render_to_string("emails/brake.txt", words)
     headers = {"Auto-Submitted": "auto-generated"}

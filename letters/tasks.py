@@ -36,7 +36,7 @@ def release_held() -> None:
 
 @shared_task(name="letters.brake")
 def brake() -> None:
-    """Pauses campaigns whose letters bounce or are complained of."""
+    """Pauses campaigns whose letters bounce, are complained of or cannot be written."""
     braking.watch()
 
 

@@ -164,6 +164,7 @@ class Brake(models.Model):
     class Cause(models.TextChoices):
         BOUNCES = "bounces", _("bounces")
         COMPLAINTS = "complaints", _("complaints")
+        UNWRITTEN = "unwritten", _("writing failures")
 
     campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="brakes", verbose_name=_("campaign"))
     cause = models.CharField(_("cause"), max_length=12, choices=Cause)
