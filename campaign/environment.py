@@ -1,6 +1,9 @@
 """Reads settings from the environment, typed, and fails loudly with the variable's name."""
 
 import os
+import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import dj_database_url
@@ -9,6 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 LOOPBACK_BACKEND = "letters.sending.backends.LoopbackBackend"
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 MAIL_TIMEOUT = 30  # seconds; no mailer may wait for ever
+LEASE_BEYOND_TIMEOUT = 10  # seconds in which a message gets to its relay, and the answer into the ledger
+FIELD_NAME = re.compile(r"[!-9;-~]{1,60}")  # RFC 5322 §2.2, and short enough for one line
+OUR_FIELDS = {"from", "to", "reply-to", "subject", "date", "message-id", "mime-version"}
 DEFAULT_PORTS = {"loopback": 1025, "smtp": 587, "smtps": 465, "smtp+plain": 25}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SECRET_LENGTH = 16
@@ -60,6 +66,41 @@ def integer(name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def header(name: str) -> str:
+    """The name of a header field that we may add to letters; "" when it is unset.
+
+    Raises ImproperlyConfigured for what is no field's name, and for a field that letters have already.
+    """
+    value = text(name, "")
+    ours = value.lower() in OUR_FIELDS or value.lower().startswith("content-")
+    if value and (ours or not FIELD_NAME.fullmatch(value)):
+        raise ImproperlyConfigured(
+            f"{name} must be a header's name such as X-Letter-ID, of at most 60 ASCII characters without"
+            f" space or colon, and not one that letters have already: not {value!r}."
+        )
+    return value
+
+
+def lease(name: str, default: int, mailers: Mapping[str, Mapping[str, Any]]) -> int:
+    """How long a silent worker keeps what it claimed, in seconds; `mailers` by the variables of their URLs.
+
+    A relay may take its whole timeout to answer: the lease must not run out meanwhile, or what leaves is
+    taken for doubtful. Between mailers that reach only this machine (tests, demo) any lease will do.
+    Raises ImproperlyConfigured, naming the mailer, for one that is too short.
+    """
+    value = integer(name, default)
+    if all(mailer["BACKEND"] == LOOPBACK_BACKEND for mailer in mailers.values()):
+        return value
+    for variable, mailer in mailers.items():
+        least = _timeout(mailer) + LEASE_BEYOND_TIMEOUT
+        if value < least:
+            raise ImproperlyConfigured(
+                f"{name} must be at least {least}: {LEASE_BEYOND_TIMEOUT} seconds more than the timeout in"
+                f" {variable}."
+            )
+    return value
 
 
 def site_url(name: str, default: str) -> str:
@@ -131,6 +172,13 @@ def mailer(name: str) -> dict[str, object]:
         options["use_ssl"] = True
     backend = LOOPBACK_BACKEND if parts.scheme == "loopback" else SMTP_BACKEND
     return {"BACKEND": backend, "OPTIONS": options}
+
+
+def _timeout(mailer: Mapping[str, Any]) -> int:
+    """The timeout of a mailer that `mailer` made, in seconds."""
+    options = mailer["OPTIONS"]
+    where = options["client_params"]["config"] if "client_params" in options else options
+    return int(where["timeout"] if "timeout" in where else where["read_timeout"])
 
 
 def webhooks() -> dict[str, str]:

@@ -110,11 +110,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = SITE_IS_LOOPBACK  # on this machine nothing needs to be collected first
 
 # Mail. Without these variables nothing can leave the machine.
-MAILERS = {
-    "default": env.mailer("MAIL_URL"),
-    "supporters": env.mailer("SUPPORTERS_MAIL_URL"),
-    "letters": env.mailer("LETTERS_MAIL_URL"),
-}
+_urls = {"default": "MAIL_URL", "supporters": "SUPPORTERS_MAIL_URL", "letters": "LETTERS_MAIL_URL"}
+MAILERS = {alias: env.mailer(variable) for alias, variable in _urls.items()}
 SAMPLE_DOMAIN = "replies.demarche.example"
 REPLY_DOMAIN = env.text("REPLY_DOMAIN", default=SAMPLE_DOMAIN).lower()
 _real_mail = any(row["BACKEND"] != env.LOOPBACK_BACKEND for row in MAILERS.values())
@@ -135,7 +132,7 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT = "campaign.celery:Transport"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 120,  # seconds; tasks last 30 at most
+    "visibility_timeout": 120,  # seconds; longer than any task lasts, see CELERY_TASK_TIME_LIMIT
     "unacked_restore_throttle": 1,  # else a killed worker's tasks wait for this and ~100 s more
     "unacked_restore_interval": 5,
     "socket_timeout": 10,
@@ -143,7 +140,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_TIME_LIMIT = 90  # a round of 10 s, one submission of 50 s, and room
+CELERY_TASK_TIME_LIMIT = 90  # a sending round of 20 s, up to 30 s for what is on the lines then, and room
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1000
@@ -161,10 +158,12 @@ CELERY_BEAT_SCHEDULE = {
 # Sending
 SEND_BATCH = env.integer("SEND_BATCH", default=1000)  # deliveries claimed at once, at most
 SEND_PLACES = env.integer("SEND_PLACES", default=2)  # worker processes that send at the same time
-LEASE_SECONDS = env.integer("LEASE_SECONDS", default=75)  # a silent worker's rows come back after this
+LEASE_SECONDS = env.lease(  # a silent worker's rows come back after this
+    "LEASE_SECONDS", default=75, mailers={_urls[alias]: row for alias, row in MAILERS.items()}
+)
 
 JOURNAL_DIR = env.text("JOURNAL_DIR", default=str(BASE_DIR / ".journal"))  # on a disk that outlives a worker
-LETTER_ID_HEADER = env.text("LETTER_ID_HEADER", default="")  # a header with the letter's number, for logs
+LETTER_ID_HEADER = env.header("LETTER_ID_HEADER")  # a header with the letter's number, for logs
 
 # Security
 SECURE_CSP = {

@@ -58,6 +58,52 @@ def test_what_cannot_be_read_names_its_variable(given, read, value):
         read()
 
 
+@pytest.mark.parametrize("value", ["", "X-Letter-ID", "x", "X-" + 58 * "a", "X_Brief!Nr", "Contents"])
+def test_a_header_of_our_own_choice(given, value):
+    given(value)
+    assert env.header(NAME) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "X-Letter-ID:", "X Letter", "X-Letter\nBcc", "X\tY", "X-Numéro", "X-" + 59 * "a", ":",
+        "From", "to", "Reply-To", "SUBJECT", "Date", "Message-ID", "mime-version", "Content-Type",
+        "content-whatever",
+    ],
+)  # fmt: skip
+def test_what_is_no_header_or_one_that_letters_have_is_refused(given, value):
+    given(value)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        env.header(NAME)
+
+
+MAILER_WITH_TIMEOUT_20 = [
+    "smtp://mail.example?timeout=20",
+    "anymail+brevo://?api_key=hush&timeout=20",
+    "anymail+amazon-ses://?region_name=eu-west-1&timeout=20",
+]
+
+
+@pytest.mark.parametrize("url", MAILER_WITH_TIMEOUT_20)
+def test_a_lease_outlasts_what_a_relay_may_take_to_answer(monkeypatch, url):
+    monkeypatch.setenv("ONE_MAIL_URL", "loopback://127.0.0.1:1025?timeout=2")
+    monkeypatch.setenv("OTHER_MAIL_URL", url)
+    mailers = {name: env.mailer(name) for name in ("ONE_MAIL_URL", "OTHER_MAIL_URL")}
+    monkeypatch.setenv(NAME, "30")
+    assert env.lease(NAME, 75, mailers) == 30
+    monkeypatch.setenv(NAME, "29")
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME} must be at least 30: .*OTHER_MAIL_URL") as raised:
+        env.lease(NAME, 75, mailers)
+    assert "hush" not in str(raised.value)
+
+
+def test_on_this_machine_any_lease_will_do(monkeypatch, given):
+    monkeypatch.setenv("ONE_MAIL_URL", "loopback://127.0.0.1:1025?timeout=60")
+    given("5")
+    assert env.lease(NAME, 75, {"ONE_MAIL_URL": env.mailer("ONE_MAIL_URL")}) == 5
+
+
 def test_a_site_address_loses_its_last_slash(given):
     given("https://letters.example.org/")
     assert env.site_url(NAME, default="") == "https://letters.example.org"

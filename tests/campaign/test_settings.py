@@ -74,6 +74,19 @@ def test_a_provider_needs_a_secret_for_its_webhooks(loaded):
     assert found.ANYMAIL["WEBHOOK_SECRET"] == "provider:long-enough-for-that"
 
 
+def test_a_lease_shorter_than_a_relays_timeout_is_refused(loaded):
+    relay = {"LETTERS_MAIL_URL": "smtps://letters.example.org?timeout=70"}
+    with pytest.raises(ImproperlyConfigured, match=r"LEASE_SECONDS.*LETTERS_MAIL_URL"):
+        loaded(**PRODUCTION, **relay)
+    assert loaded(**PRODUCTION, **relay, LEASE_SECONDS="80").LEASE_SECONDS == 80
+
+
+def test_the_header_for_the_letters_number_is_looked_at(loaded):
+    assert loaded(LETTER_ID_HEADER="X-Letter-ID").LETTER_ID_HEADER == "X-Letter-ID"
+    with pytest.raises(ImproperlyConfigured, match="LETTER_ID_HEADER"):
+        loaded(LETTER_ID_HEADER="Subject")
+
+
 def test_no_ring_compares_the_clocks_of_two_machines():
     assert not [ring for ring in configured.CELERY_BEAT_SCHEDULE.values() if "expires" in str(ring)]
 
