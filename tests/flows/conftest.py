@@ -1,11 +1,23 @@
 """What the flows share: a relay, a broker, and workers between them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.flows.cluster import Broker, Cluster
 from tests.relay import Relay
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones are about many workers: on PostgreSQL, where many workers belong."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        out = [item for item in items if item.path.is_relative_to(HERE) and item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture
