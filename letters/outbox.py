@@ -7,6 +7,7 @@ cancellation and the tidying by tasks follow one another, and never wait for eac
 import json
 import secrets
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -18,13 +19,14 @@ from django.utils import timezone
 from contacts.models import Office, Supporter
 from letters.models import Campaign, Delivery, Letter, OfficePace, Wave
 from letters.querysets import DeliveryQuerySet, LetterQuerySet
-from letters.rules.ledger import STOPPABLE, State
+from letters.rules.ledger import STOPPABLE, State, sources
 
 NO_ADDRESS = "no verified address"
 CANARY = "waits for the canary"
 CANARY_OVER = 1000  # letters; a wave of so many goes at once
 CANARY_SHARE, CANARY_AT_LEAST = 100, 10  # of a larger one, every hundredth letter goes first
 STRAGGLERS_AT_ONCE = 2000
+STRAGGLES = timedelta(days=2)  # how long after its confirmation a letter is looked for
 OVER = Q(send_by__lt=Now()) | Q(sending=Campaign.Sending.CANCELLED)
 ITS_ADDRESS = Subquery(Office.objects.filter(pk=OuterRef("office")).values("email")[:1])
 
@@ -118,10 +120,13 @@ def canary_size(selected: int) -> int:
 def post_stragglers() -> int:
     """Posts confirmed letters of running campaigns that are not in the outbox; returns how many.
 
-    A letter confirmed while its campaign was being launched can be one. May run at any time.
+    A letter confirmed while its campaign was being launched can be one: only those of the last days are
+    looked at, for this runs all the time. Older ones go with the next wave. May run at any time.
     """
     missing = Letter.objects.unposted().filter(
-        campaign__sending=Campaign.Sending.RUNNING, round=F("campaign__round")
+        confirmed_at__gt=Now() - STRAGGLES,
+        campaign__sending=Campaign.Sending.RUNNING,
+        round=F("campaign__round"),
     )
     return sum(post(letter) for letter in missing.order_by("pk")[:STRAGGLERS_AT_ONCE])
 
@@ -172,10 +177,16 @@ def release_held() -> int:
 
 
 def call_off(campaign: int, target: State, *, reason: str) -> int:
-    """Ends a campaign's letters that have not left; returns how many."""
+    """Ends a campaign's letters that have not left; returns how many.
+
+    Those in a worker's hands at this moment are passed over: we hold thousands of rows, in another order than
+    it takes them, and waiting for each other would be a ring. What it does not send, `close_overdue` ends.
+    """
+    letters = Delivery.objects.letters().filter(campaign=campaign, state__in=sources(target))
     with transaction.atomic():
         _locked(campaign)
-        return Delivery.objects.letters().filter(campaign=campaign).to(target, reason=reason[:300])
+        mine = Delivery.objects.filter(pk__in=letters.order_by().locked().values("pk"))
+        return mine.to(target, reason=reason[:300])
 
 
 def close_overdue() -> int:

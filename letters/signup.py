@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from contacts import consent
@@ -153,7 +154,7 @@ def confirm(number: int) -> Letter:
         )
         Tally.objects.filter(pk=tally.pk).update(signed=F("signed") + 1, numbered=F("numbered") + 1)
         letter.supporter, letter.state = supporter, Letter.State.CONFIRMED
-        letter.number, letter.confirmed_at = tally.numbered + 1, timezone.now()
+        letter.number, letter.confirmed_at = tally.numbered + 1, Now()
         letter.save(update_fields=["supporter", "state", "number", "confirmed_at"])
         if campaign.sending == Campaign.Sending.RUNNING:
             outbox.post(letter)
@@ -209,10 +210,11 @@ def withdraw(number: int) -> Letter:
 def forget_unconfirmed() -> int:
     """Deletes letters that nobody confirmed within seven days, with their mails; returns how many.
 
-    Refused ones go too. Locked first, so that one that is being confirmed at this moment stays.
+    Refused ones go too. By the database's clock: a worker's may be days wrong. Locked first, so that one
+    that is being confirmed at this moment stays.
     """
     forgettable = [Letter.State.UNCONFIRMED, Letter.State.REFUSED]
-    old = Letter.objects.filter(state__in=forgettable, created_at__lt=timezone.now() - FORGET_AFTER)
+    old = Letter.objects.filter(state__in=forgettable, created_at__lt=Now() - FORGET_AFTER)
     with transaction.atomic():
         locked = old.exclude(filings__isnull=False).select_for_update(of=("self",))
         ids = list(locked.order_by("pk").values_list("pk", flat=True)[:5000])

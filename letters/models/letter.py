@@ -76,6 +76,9 @@ class Letter(models.Model):
             models.Index(fields=["address_key", "created_at"], name="letters_of_an_address"),
             models.Index(fields=["state", "created_at"], name="letters_by_age"),
             models.Index(
+                fields=["confirmed_at"], name="letters_just_confirmed", condition=models.Q(state="confirmed")
+            ),
+            models.Index(
                 fields=["campaign", "-id"],
                 name="signers_shown",
                 condition=models.Q(show_name=True, state="confirmed"),

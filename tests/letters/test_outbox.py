@@ -2,10 +2,12 @@
 
 import re
 import time
+from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from contacts.models import Country, Office, Supporter
 from letters import lifecycle, outbox, signup
@@ -133,6 +135,34 @@ def test_a_letter_that_was_left_behind_is_posted_by_the_next_round_of_tidying(co
     assert [outbox.post_stragglers(), outbox.post_stragglers()] == [1, 0]
     assert builders.delivery_of(late).state == State.WAITING
     assert lifecycle.equation(confirmed).balanced
+
+
+def test_what_was_left_behind_days_ago_is_not_looked_for_all_the_time_but_goes_with_the_next_wave(confirmed):
+    lifecycle.launch(confirmed, by="ana")
+    late = builders.confirmed(confirmed)
+    Delivery.objects.filter(letter=late).delete()
+    Wave.objects.filter(day__isnull=False).update(selected=0)
+    Letter.objects.filter(pk=late.pk).update(confirmed_at=Now() - timedelta(days=2, minutes=1))
+    assert outbox.post_stragglers() == 0
+    lifecycle.pause(confirmed, by="ana")
+    assert lifecycle.resume(confirmed, by="ana").selected == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'")
+def test_a_cancellation_never_waits_for_a_worker_and_what_that_held_ends_later(confirmed):
+    """A worker that holds the first letter and then wants the last would wait in a ring with us."""
+    lifecycle.launch(confirmed, by="ana")
+    first, *_, last = Delivery.objects.letters().filter(state=State.WAITING).order_by("pk")
+    with transaction.atomic():
+        Delivery.objects.filter(pk=first.pk).to(State.SUBMITTING)
+        [cancelled] = builders.at_once(partial(lifecycle.cancel, confirmed, by="ana"))
+        Delivery.objects.filter(pk=last.pk).to(State.SUBMITTING)
+    assert cancelled == 5
+    assert builders.delivery_of(last.letter).state == State.CANCELLED
+    Delivery.objects.filter(pk=first.pk).to(State.DEFERRED)
+    assert [outbox.close_overdue(), outbox.close_overdue()] == [1, 0]
+    assert lifecycle.equation(confirmed).closed
 
 
 def test_a_launch_that_fails_half_way_freezes_nothing(confirmed, monkeypatch):
