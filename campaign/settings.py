@@ -145,6 +145,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TIMEZONE = "UTC"
+# In memory: every ring may come late or again, so there is nothing to remember, and beat's usual file fails at
+# times (Python 3.13 keeps it in SQLite, which says “locking protocol”).
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     # No `expires`: it would compare two machines' clocks. A ring that finds all places taken does nothing.
     "send what is due": {"task": "letters.send_due", "schedule": 2.0},
@@ -152,7 +155,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle expired leases": {"task": "letters.recover", "schedule": 10.0},
     "release held letters": {"task": "letters.release_held", "schedule": 30.0},
     "look whether to brake": {"task": "letters.brake", "schedule": 15.0},
-    "forget unconfirmed": {"task": "letters.forget_unconfirmed", "schedule": 3600.0},
+    "forget unconfirmed": {"task": "letters.forget_unconfirmed", "schedule": 600.0},
 }
 
 # Sending

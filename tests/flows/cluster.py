@@ -103,12 +103,11 @@ class Cluster:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, with a first ring; its beat remembers when it last rang for what."""
+        """Starts it, with a first ring."""
         with Celery(broker=self.environment["REDIS_URL"]) as bell:
             bell.send_task("letters.send_due")
         command = [sys.executable, "-m", "celery", "-A", "campaign", "worker", "-B", "-c", str(self.slots)]
-        command += ["--schedule", str(self.folder / "beat"), "--loglevel", "WARNING"]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        command += ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
         self.process = spawn(command, log=self.log, env=self.environment)
 
     @property

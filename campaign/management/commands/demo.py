@@ -119,7 +119,7 @@ def run(house: House, options: dict[str, Any]) -> int:
     house.start("worker", [*CELERY, "worker", *WORKER])
     house.carry_out("seed", ["django", "demo", "--part=seed"], **{PASSWORD: password})
     house.listen()
-    house.start("beat", [*CELERY, "beat", "--schedule", str(house.folder / "beat"), "--pidfile="])
+    house.start("beat", [*CELERY, "beat", "--pidfile="])
     command = ["django", "demo", "--part=play", f"--since={options['since']}"]
     command += [f"--mail-fd={house.mail_door.fileno()}", *(["--once"] if options["once"] else [])]
     play = house.show(command, **{PASSWORD: password})
