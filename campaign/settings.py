@@ -145,8 +145,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TIMEZONE = "UTC"
-# In memory: every ring may come late or again, so there is nothing to remember, and beat's usual file fails at
-# times (Python 3.13 keeps it in SQLite, which says “locking protocol”).
+# In memory: every ring may come late or again, so there is nothing to remember, and beat's usual file fails
+# at times (Python 3.13 keeps it in SQLite, which says “locking protocol”).
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     # No `expires`: it would compare two machines' clocks. A ring that finds all places taken does nothing.
