@@ -1,12 +1,13 @@
 """Records what became of tries, in bulk. Every change goes by the ledger's table; claims are respected."""
 
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 
 from letters.models import Campaign, Delivery, DeliveryEvent, Destination
@@ -17,6 +18,7 @@ from letters.rules.ledger import Outcome, State
 from letters.sending import bulk, mime
 from letters.sending.jobs import Result, Try, Verdict
 
+log = logging.getLogger(__name__)
 Tried = tuple[Try, Result]
 AGAIN_SOON = 1.0  # seconds after which an untouched message may be claimed again
 MAYBE_OURS = (State.SUBMITTING, State.UNCERTAIN)  # the latter when the lease ran out meanwhile
@@ -41,6 +43,26 @@ def record(name: str, tried: Iterable[Tried]) -> int:
         _untouched(by[Verdict.UNTOUCHED], name)
         _pace_domains(by)
     return taken
+
+
+def record_each(name: str, tried: list[Tried]) -> int:
+    """Records results together, or where that fails one by one; returns how many could not be recorded."""
+    try:
+        record(name, tried)
+    except (OperationalError, InterfaceError):
+        return len(tried)  # the database is away
+    except DatabaseError:
+        return sum(_cannot_record(name, one) for one in tried)
+    return 0
+
+
+def _cannot_record(name: str, one: Tried) -> bool:
+    try:
+        record(name, [one])
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("the result of delivery %s cannot be recorded: %s", one[0].number, type(error).__name__)
+        return True
+    return False
 
 
 def doubtful(name: str, why: dict[int, str]) -> int:
@@ -97,7 +119,7 @@ def _taken(tried: list[Tried]) -> int:
     if not tried:
         return 0
     values = bulk.rows(
-        (one.number, one_line(result.words), result.provider_id[:200]) for one, result in tried
+        (one.number, one_line(result.words), one_line(result.provider_id, 200)) for one, result in tried
     )
     sources = sorted(ledger.sources(State.ACCEPTED))
     with connection.cursor() as cursor:

@@ -18,6 +18,10 @@ SILENT = "its worker went silent while sending"
 WAIT_DAYS = 3  # after which a doubt that a person put off is shown again
 
 
+class Unsettled(Exception):
+    """What a journal says could not be written into the ledger: the file stays."""
+
+
 def recover() -> tuple[int, int]:
     """Settles what dead workers left; returns (given back, uncertain). May run at any time, anywhere.
 
@@ -64,7 +68,9 @@ def settle(delivery: Delivery, target: State | None, *, by: str) -> bool:
 def _by_journal(found: Found) -> tuple[int, int]:
     # What was taken is taken, whatever was believed meanwhile and whoever has it now.
     taken = [(number, result) for number, result in found.results.items() if result.verdict is Verdict.TAKEN]
-    recording.record(found.name, [(Try(number, 1, None, "", None), result) for number, result in taken])
+    unheard = recording.record_each(
+        found.name, [(Try(number, 1, None, "", None), result) for number, result in taken]
+    )
     rows = Delivery.objects.filter(claimed_by=found.name, state__in=[State.SUBMITTING, State.UNCERTAIN])
     tried: list[tuple[Try, Result]] = []
     columns = ("pk", "attempts", "first_tried_at", "campaign_id", "state", "recipient")
@@ -73,7 +79,8 @@ def _by_journal(found: Found) -> tuple[int, int]:
         result = _told(found, number, doubted=state == State.UNCERTAIN)
         if result is not None:
             tried.append((Try(number, attempts, first, domain, campaign), result))
-    recording.record(found.name, tried)
+    if unheard + recording.record_each(found.name, tried):
+        raise Unsettled(f"{unheard} that were taken, among others, could not be recorded")
     numbers = {
         verdict: [one.number for one, result in tried if result.verdict is verdict] for verdict in Verdict
     }

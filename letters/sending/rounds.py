@@ -147,21 +147,15 @@ class Round:
             self.journal.close(settled=False)
         try:
             recovery.recover()  # what was claimed, and has not come so far as to a line
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             log.warning("whoever comes next reads the journal: %s", type(error).__name__)
 
     def _tell_all(self) -> None:
         """Records what is known after something went wrong, one by one where together fails."""
         if connection.connection is not None and not connection.is_usable():
             connection.close()  # that was what went wrong
-        for results in ([self.results], [[one] for one in self.results]):
-            try:
-                for some in results:
-                    recording.record(self.name, some)
-            except DatabaseError as error:
-                log.warning("%d results are in the journal only: %s", len(self.results), type(error).__name__)
-            else:
-                break
+        if recording.record_each(self.name, self.results):
+            log.warning("some results are in the journal only")
 
     def _wicket(self, alias: str, counter: Exchange | Agency) -> Wicket:
         counter.recall("of a round before")

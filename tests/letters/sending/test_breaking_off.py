@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import DataError, InterfaceError, InternalError, OperationalError, connection
+from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.utils import timezone
 
 from letters.models import Campaign, Delivery
@@ -183,7 +183,6 @@ def test_what_the_relay_took_is_accepted_once_the_database_listens_again(campaig
     assert journal.all_files() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the first one that cannot be recorded ends the recording one by one")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [InternalError, OperationalError, DataError])
 def test_one_result_that_cannot_be_recorded_keeps_none_of_the_others(campaign, relay, monkeypatch, error):
@@ -210,7 +209,6 @@ def test_one_result_that_cannot_be_recorded_keeps_none_of_the_others(campaign, r
     assert Delivery.objects.get(pk=poison[0]).state == State.ACCEPTED
 
 
-@pytest.mark.xfail(connection.vendor == "postgresql", strict=True, reason="it takes no NUL in a text")
 def test_a_providers_number_that_no_column_takes_sinks_no_batch(campaign):
     for country in COUNTRIES:
         posted(campaign, country=country)
