@@ -1,6 +1,7 @@
 """Thin doors for Anymail. What they raise is answered with 500, so that a provider tells it again."""
 
 from anymail.signals import AnymailTrackingEvent, inbound, tracking
+from django.core.exceptions import ImproperlyConfigured
 from django.dispatch import receiver
 
 from letters.tracking import told
@@ -15,4 +16,4 @@ def heard_of_a_delivery(*, event: AnymailTrackingEvent, esp_name: str, **_: obje
 @receiver(inbound)
 def offered_mail(*, esp_name: str, **_: object) -> None:
     """A provider offers mail, as Mandrill may at its one address. Saying yes would lose it."""
-    raise NotImplementedError(f"Mail is not taken in from {esp_name}'s webhook: see the README, Real mail.")
+    raise ImproperlyConfigured(f"Mail is not taken in from {esp_name}'s webhook: see the README, Real mail.")

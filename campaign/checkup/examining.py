@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from django.db import Error as DatabaseTrouble
 
-from campaign.checkup import campaigns, deliveries, disk, relays, services
+from campaign.checkup import backing, campaigns, deliveries, disk, relays
 from campaign.checkup.findings import Finding, Severity, info, warning
 
 Check = Callable[[], Iterable[Finding]]
 ON_THIS_MACHINE: dict[str, Check] = {"relay": relays.reachable, "journal folder": disk.folder}
 IN_THE_DATABASE: dict[str, Check] = {
-    "clocks": services.clocks,
-    "rounds": services.rounds,
+    "clocks": backing.clocks,
+    "rounds": backing.rounds,
     "leases": deliveries.leases,
     "journals": disk.abandoned,
     "mailers": relays.rests,
@@ -29,16 +29,16 @@ IN_THE_DATABASE: dict[str, Check] = {
 
 def examine() -> list[Finding]:
     """What all checks find. Nothing is changed and no mail is sent."""
-    found = _ask("database", services.database)
+    found = _ask("database", backing.database)
     if not _failed(found):
-        found += _ask("migrations", services.migrations)
+        found += _ask("migrations", backing.migrations)
     readable = not _failed(found)
-    broker = _ask("broker", services.broker)
+    broker = _ask("broker", backing.broker)
     found += broker
     if _failed(broker):
         found.append(replace(info("not asked: the broker is away"), check="worker"))
     else:
-        found += _ask("worker", services.workers)
+        found += _ask("worker", backing.workers)
     for name, check in ON_THIS_MACHINE.items():
         found += _ask(name, check)
     if readable:
@@ -56,7 +56,7 @@ def worst(found: Iterable[Finding]) -> Severity:
 def _in_the_database() -> list[Finding]:
     found: list[Finding] = []
     try:
-        with services.hurried():
+        with backing.hurried():
             for name, check in IN_THE_DATABASE.items():
                 found += _ask(name, check)
     except DatabaseTrouble as why:

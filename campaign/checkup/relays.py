@@ -7,8 +7,8 @@ from dataclasses import replace
 from django.conf import settings
 from django.core.mail import InvalidMailer, mailers
 
+from campaign.checkup.backing import SECONDS
 from campaign.checkup.findings import Finding, error, info, moment, page, warning, well
-from campaign.checkup.services import SECONDS
 from letters.models import Destination, RelayPace
 from letters.models.clock import database_time
 from letters.rules.pacing import SLOWEST

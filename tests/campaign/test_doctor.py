@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what it says of services and relays, whole or broken, and how it ends."""
+"""`manage.py doctor`: what it says of backing and relays, whole or broken, and how it ends."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from campaign import environment
-from campaign.checkup import disk, examining, findings, relays, services
+from campaign.checkup import backing, disk, examining, findings, relays
 from campaign.checkup.findings import Severity
 from campaign.rehearsal.servers import free_port, spawn, stop
 from letters import lifecycle
@@ -203,8 +203,8 @@ def test_tables_of_another_version_are_not_read(relay):
     [(0, OK, "agree"), (4, OK, "agree"), (60, WARNING, "60 s behind"), (-600, WARNING, "10 min ahead of")],
 )
 def test_a_clock_that_is_wrong(monkeypatch, ahead, severity, words):
-    monkeypatch.setattr(services, "database_time", lambda: timezone.now() + timedelta(seconds=ahead))
-    found = one(services.clocks)
+    monkeypatch.setattr(backing, "database_time", lambda: timezone.now() + timedelta(seconds=ahead))
+    found = one(backing.clocks)
     assert found.severity == severity
     assert words in found.what
 
@@ -213,21 +213,21 @@ def test_a_broker_that_takes_connections_and_says_nothing_costs_three_seconds(se
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         begun = time.monotonic()
-        assert one(services.broker).severity == ERROR
-        assert time.monotonic() - begun < services.SECONDS + 1
+        assert one(backing.broker).severity == ERROR
+        assert time.monotonic() - begun < backing.SECONDS + 1
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "redis://127.0.0.1:99999/", "nonsense"])
 def test_a_broker_that_cannot_be_one(settings, url):
     settings.REDIS_URL = url
-    assert one(services.broker).severity == ERROR
+    assert one(backing.broker).severity == ERROR
 
 
 def test_no_worker_answers(valkey_url, settings):
     nobody_there = valkey_url.removesuffix("/0") + "/7"
     settings.REDIS_URL = settings.CELERY_BROKER_URL = nobody_there
-    assert one(services.broker).severity == OK
-    found = one(services.workers)
+    assert one(backing.broker).severity == OK
+    found = one(backing.workers)
     assert (found.severity, found.what) == (ERROR, "no worker answers")
     assert "celery -A campaign worker" in found.mend
 
@@ -245,7 +245,7 @@ def test_nobody_looks_for_due_mail(seconds, running, severity):
         Shift.objects.create(name="sending-1", until=timezone.now() - timedelta(seconds=seconds))
         Shift.objects.create(name="sending-0", until=timezone.now() - timedelta(days=1))
     Shift.objects.create(name="filing-0", until=timezone.now())
-    found = one(services.rounds)
+    found = one(backing.rounds)
     assert found.severity == severity
     assert severity == OK or "celery -A campaign beat" in found.mend
 
@@ -280,7 +280,7 @@ def test_a_relay_that_turns_us_away(relay, settings, monkeypatch, fault, words, 
     relay.faults.append(fault)
     begun = time.monotonic()
     [found] = judged()
-    assert time.monotonic() - begun < services.SECONDS + 1
+    assert time.monotonic() - begun < backing.SECONDS + 1
     assert found.severity == ERROR
     assert words in found.what
     assert mend in found.mend

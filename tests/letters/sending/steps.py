@@ -10,6 +10,8 @@ from letters import lifecycle
 from letters.models import Campaign, Delivery, Destination, OfficePace, RelayPace
 from letters.rules.ledger import State
 from letters.sending import rounds
+from letters.sending.jobs import Result
+from letters.sending.journal import Journal
 from tests import builders
 
 
@@ -50,3 +52,32 @@ def send_all() -> int:
         Delivery.objects.filter(state=State.WAITING).update(due_at=timezone.now() - timedelta(seconds=1))
         sent += rounds.send_due(5)
     return sent
+
+
+def claimed(campaign: Campaign, name: str = "worker") -> Delivery:
+    """A letter that a worker of that name has claimed."""
+    delivery = builders.delivery_of(builders.confirmed(campaign))
+    Delivery.objects.filter(kind="confirmation").delete()
+    OfficePace.objects.update(next_at=timezone.now() - timedelta(minutes=1))
+    [job] = builders.claimed(name, "letters", 5)
+    assert job.number == delivery.pk
+    return delivery
+
+
+def silence() -> None:
+    """The worker of all leases is dead for longer than they last."""
+    Delivery.objects.exclude(lease_until=None).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def state_of(delivery: Delivery) -> str:
+    return str(Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk))
+
+
+def died(name: str = "worker", **said: Result | None) -> None:
+    """A journal whose owner is dead: a dot for each delivery (`d7=…`), and its answer where there was one."""
+    mine = Journal(name)
+    for key, result in said.items():
+        mine.dot(int(key[1:]))
+        if result is not None:
+            mine.answer(int(key[1:]), result)
+    mine.close(settled=False)

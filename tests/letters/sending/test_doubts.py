@@ -7,13 +7,21 @@ from anymail.signals import AnymailTrackingEvent
 from django.utils import timezone
 
 from letters import tracking
-from letters.models import Campaign, Delivery, OfficePace
+from letters.models import Campaign, Delivery
 from letters.rules.ledger import Outcome, State
 from letters.sending import journal, recording, recovery, rounds
 from letters.sending.jobs import Result, Verdict
-from letters.sending.journal import Journal
 from tests import builders
-from tests.letters.sending.steps import posted, running, send_all, time_passes
+from tests.letters.sending.steps import (
+    claimed,
+    died,
+    posted,
+    running,
+    send_all,
+    silence,
+    state_of,
+    time_passes,
+)
 from tests.relay import Fault
 
 pytestmark = pytest.mark.django_db
@@ -33,35 +41,6 @@ def sending_again(campaign) -> Campaign:
     Campaign.objects.update(doubt=Campaign.Doubt.RESEND)
     campaign.refresh_from_db()
     return campaign
-
-
-def claimed(campaign: Campaign, name: str = "worker") -> Delivery:
-    """A letter that a worker of that name is sending."""
-    delivery = posted(campaign)
-    OfficePace.objects.update(next_at=timezone.now() - timedelta(minutes=1))
-    [job] = builders.claimed(name, "letters", 5)
-    assert job.number == delivery.pk
-    return delivery
-
-
-def silence() -> None:
-    """Whoever was sending is dead for longer than its lease lasts."""
-    Delivery.objects.exclude(lease_until=None).update(lease_until=timezone.now() - timedelta(seconds=1))
-
-
-def died(name: str, **said: Result | None) -> None:
-    """A journal whose owner is dead: a dot for each delivery (`d7=…`), and its answer where there was one."""
-    mine = Journal(name)
-    for key, result in said.items():
-        mine.dot(int(key[1:]))
-        if result is not None:
-            mine.answer(int(key[1:]), result)
-    mine.close(settled=False)
-
-
-def state_of(delivery: Delivery) -> str:
-    delivery.refresh_from_db()
-    return delivery.state
 
 
 def delivered(delivery: Delivery) -> bool:

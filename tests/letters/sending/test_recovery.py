@@ -12,6 +12,7 @@ from letters.sending import journal, recording, recovery
 from letters.sending.jobs import Result, Try, Verdict
 from letters.sending.journal import Journal
 from tests import builders
+from tests.letters.sending.steps import claimed, died, silence, state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -22,35 +23,6 @@ def campaign(db) -> Campaign:
     row = builders.campaign()
     lifecycle.launch(row, by="test")
     return row
-
-
-def claimed(campaign: Campaign, name: str = "worker") -> Delivery:
-    """A letter that a worker of that name has claimed."""
-    delivery = builders.delivery_of(builders.confirmed(campaign))
-    Delivery.objects.filter(kind="confirmation").delete()
-    OfficePace.objects.update(next_at=timezone.now() - timedelta(minutes=1))
-    [job] = builders.claimed(name, "letters", 5)
-    assert job.number == delivery.pk
-    return delivery
-
-
-def silence() -> None:
-    """The worker of all leases is dead for longer than they last."""
-    Delivery.objects.exclude(lease_until=None).update(lease_until=timezone.now() - timedelta(seconds=1))
-
-
-def state_of(delivery: Delivery) -> str:
-    return str(Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk))
-
-
-def died(name: str = "worker", **said: Result | None) -> None:
-    """A journal whose owner is dead: a dot for each delivery (`d7=…`), and its answer where there was one."""
-    mine = Journal(name)
-    for key, result in said.items():
-        mine.dot(int(key[1:]))
-        if result is not None:
-            mine.answer(int(key[1:]), result)
-    mine.close(settled=False)
 
 
 def test_without_a_journal_what_was_being_submitted_becomes_uncertain_and_says_so(campaign):
