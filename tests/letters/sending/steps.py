@@ -70,7 +70,9 @@ def silence() -> None:
 
 
 def state_of(delivery: Delivery) -> str:
-    return str(Delivery.objects.values_list("state", flat=True).get(pk=delivery.pk))
+    """Its state now; the row in hand is as in the table afterwards."""
+    delivery.refresh_from_db()
+    return str(delivery.state)
 
 
 def died(name: str = "worker", **said: Result | None) -> None:
