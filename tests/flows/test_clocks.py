@@ -1,6 +1,8 @@
 """Workers whose clocks are wrong by days go by the database's."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from email import message_from_bytes
 from email.utils import parsedate_to_datetime
@@ -20,8 +22,8 @@ from tests import builders
 from tests.flows.stories import launched
 
 
-@pytest.fixture
-def wrong_clock(days):
+@contextmanager
+def wrong_clock(days: int) -> Iterator[None]:
     """This process believes that it is another day."""
     apart = timedelta(days=days)
     right, seconds = timezone.now, time.time
@@ -34,9 +36,7 @@ def wrong_clock(days):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("days", [3, -3])
-def test_a_worker_whose_clock_is_wrong_goes_by_the_databases(
-    relay, settings, monkeypatch, tmp_path, wrong_clock
-):
+def test_a_worker_whose_clock_is_wrong_goes_by_the_databases(relay, settings, monkeypatch, tmp_path, days):
     monkeypatch.setenv("TEST_MAIL_URL", relay.url)
     settings.MAILERS = {alias: environment.mailer("TEST_MAIL_URL") for alias in mailers.settings}
     settings.JOURNAL_DIR = str(tmp_path)
@@ -47,8 +47,9 @@ def test_a_worker_whose_clock_is_wrong_goes_by_the_databases(
     builders.force(one(pk=leased.pk), State.SUBMITTING, claimed_by="somebody", lease_until=in_seconds(60))
     builders.force(one(pk=abandoned.pk), State.SUBMITTING, claimed_by="nobody", lease_until=in_seconds(-1))
     try:
-        assert rounds.send_due(0.5) == 1
-        assert recovery.recover() == (0, 1)
+        with wrong_clock(days):
+            assert rounds.send_due(0.5) == 1
+            assert recovery.recover() == (0, 1)
     finally:
         transport.hang_up()
     assert dict(one(campaign=campaign).values_list("pk", "state")) == {

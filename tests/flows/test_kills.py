@@ -6,6 +6,7 @@ import time
 import pytest
 
 from letters.models import Campaign, Delivery
+from letters.querysets import in_seconds
 from letters.rules.ledger import State
 from letters.sending import recovery
 from tests.flows.cluster import Cluster, wait_until
@@ -82,6 +83,9 @@ def test_a_letter_killed_between_its_dot_and_the_answer_does_what_its_campaign_s
     )
     hasty.kill()
     hasty.start()
+    waiting = Delivery.objects.filter(campaign=again, state=State.WAITING, events__what="resent")
+    wait_until(waiting.exists, "to be sent again")
+    Delivery.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(due_at=in_seconds(0))
     wait_until(lambda: settled(held) and settled(again), "settled")
     assert states(held) == {"accepted": 3, "uncertain": 1}
     assert states(again) == {"accepted": 4}
