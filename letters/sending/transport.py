@@ -62,8 +62,14 @@ class Lines:
         """Closes all lines and the loop."""
         for exchange in self.exchanges.values():
             exchange.close()
-        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.run_until_complete(self._ended())
         self.loop.close()
+
+    async def _ended(self) -> None:
+        """What was still being opened is given up, and the lines are closed."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def _made(self, relay: Relay) -> Exchange:
         return Exchange(relay, wake=self._awake.set)

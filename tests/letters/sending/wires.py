@@ -64,5 +64,10 @@ class Wires:
 
     def close(self) -> None:
         self.exchange.close()
-        self.loop.run_until_complete(asyncio.sleep(0.01))
+        self.loop.run_until_complete(self._ended())
         self.loop.close()
+
+    async def _ended(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.01)
