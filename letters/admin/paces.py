@@ -87,6 +87,10 @@ class DestinationAdmin(Steered):
     fields = ["domain", "per_hour", "connections", "pause", "why", "next_at"]
     actions = ["forget_slowdown"]
 
+    def get_fields(self, request: HttpRequest, obj: Destination | None = None) -> list[str]:
+        """A new one has no timetable yet."""
+        return self.fields if obj else ["domain", "per_hour", "connections"]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Destination | None = None) -> list[str]:
         """The domain is the row's key: another domain is another row."""
         return ["pause", "why", "next_at", *(["domain"] if obj else [])]

@@ -49,6 +49,13 @@ def resting():
 # Domains
 
 
+def test_a_new_domain_is_asked_for_its_limits_alone(client, sign_in):
+    sign_in("send_campaign")
+    page = text_of(client.get(url("destination", "add")))
+    assert "DatabaseDefault" not in page
+    assert 'name="per_hour"' in page
+
+
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
