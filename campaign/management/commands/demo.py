@@ -26,6 +26,8 @@ from campaign.rehearsal.supporters import WentWrong
 PLAY_SECONDS = 120  # after which a rehearsal that has not settled is judged as it stands
 PASSWORD = "REHEARSAL_PASSWORD"  # noqa: S105  a variable's name
 LOOK_EVERY = 0.2
+AGAIN_SECONDS = 15  # more than a process is given to end
+_asked: dict[str, int] = {}  # the signal that came first
 CELERY = ["celery", "--app", "campaign"]
 WORKER = ["--concurrency", "3", "--without-gossip", "--without-mingle", "--without-heartbeat"]
 GUNICORN = ["gunicorn", "campaign.wsgi", "--workers", "2", "--threads", "8", "--no-control-socket"]
@@ -66,7 +68,7 @@ class Command(BaseCommand):
             self._keep_house(options)
 
     def _keep_house(self, options: dict[str, Any]) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, _leave)
         code = 1
         try:
@@ -74,7 +76,8 @@ class Command(BaseCommand):
                 try:
                     code = run(house, options)
                 finally:
-                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.alarm(0)
+                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
                         signal.signal(number, signal.SIG_IGN)  # ending has begun: nothing may interrupt it
                     say("Stopping …")
         except KeyboardInterrupt:
@@ -162,4 +165,7 @@ def _empty(folder: Path | None) -> Path | None:
 
 
 def _leave(number: int, frame: object) -> Never:
-    raise SystemExit(128 + number)
+    """Ends the demo. Said again if need be: within a finaliser Python ignores what is raised."""
+    first = _asked.setdefault("by", number)
+    signal.alarm(AGAIN_SECONDS)
+    raise SystemExit(128 + first)
