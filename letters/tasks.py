@@ -16,7 +16,7 @@ def send_due() -> None:
     """Sends what is due, in so many places at once as there are."""
     with shifts.shift("sending", places=settings.SEND_PLACES, seconds=settings.LEASE_SECONDS) as mine:
         if mine:
-            rounds.send_due(SENDING_SECONDS)
+            rounds.send_due(SENDING_SECONDS, name=mine)
 
 
 @shared_task(name="letters.recover")

@@ -8,7 +8,7 @@ from letters.models import Delivery, DeliveryEvent
 from letters.querysets import in_seconds
 from letters.rules import ledger
 from letters.rules.ledger import State
-from letters.sending import journal, recording
+from letters.sending import journal, recording, shifts
 from letters.sending.jobs import Result, Try, Verdict
 from letters.sending.journal import Found
 
@@ -66,6 +66,7 @@ def settle(delivery: Delivery, target: State | None, *, by: str) -> bool:
 
 
 def _by_journal(found: Found) -> tuple[int, int]:
+    shifts.vacate(found.name)
     # What was taken is taken, whatever was believed meanwhile and whoever has it now.
     taken = [(number, result) for number, result in found.results.items() if result.verdict is Verdict.TAKEN]
     unheard = recording.record_each(

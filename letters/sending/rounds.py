@@ -39,7 +39,7 @@ AIM = 0.5  # seconds that a batch should take: short enough for its objections t
 PATIENCE = 45.0  # seconds for which results wait for a database that is away; below the lease
 
 
-def send_due(seconds: float) -> int:
+def send_due(seconds: float, *, name: str = "") -> int:
     """Sends what is due, for at most so many seconds; returns how many messages were taken.
 
     Raises InvalidMailer when a relay may not be used, database errors when it is away; what was claimed
@@ -47,7 +47,7 @@ def send_due(seconds: float) -> int:
     """
     if rewind.noticed():
         return 0
-    round_ = Round()
+    round_ = Round(name or secrets.token_hex(8))
     try:
         sent = round_.run(seconds)
     except BaseException:
@@ -91,8 +91,8 @@ class Wicket:
 class Round:
     """The state of one round."""
 
-    def __init__(self) -> None:
-        self.name = secrets.token_hex(8)
+    def __init__(self, name: str) -> None:
+        self.name = name  # of its claims and its journal, and of the place at work that it holds
         self.lines = transport.lines()
         self.results: list[Tried] = []
         self.recorded_at = time.monotonic()

@@ -11,18 +11,24 @@ from letters.querysets import in_seconds
 
 
 @contextmanager
-def shift(name: str, *, places: int, seconds: float) -> Iterator[bool]:
-    """Takes one of so many places for at most so many seconds; yields whether one was free.
+def shift(name: str, *, places: int, seconds: float) -> Iterator[str]:
+    """Takes one of so many places for at most so many seconds; yields its holder, "" for none.
 
-    A worker that is killed leaves its place when its time is over, by the database's clock.
+    A worker that is killed leaves its place when its time is over, by the database's clock, or when its
+    journal is found.
     """
     me = secrets.token_hex(8)
     taken = next((place for place in range(places) if _take(f"{name}-{place}", me, seconds)), None)
     try:
-        yield taken is not None
+        yield "" if taken is None else me
     finally:
         if taken is not None:
             Shift.objects.filter(name=f"{name}-{taken}", holder=me).update(holder="", until=Now())
+
+
+def vacate(holder: str) -> None:
+    """Frees the place of a worker that is known to be dead."""
+    Shift.objects.filter(holder=holder).update(holder="", until=Now())
 
 
 def _take(name: str, me: str, seconds: float) -> bool:

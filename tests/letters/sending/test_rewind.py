@@ -92,7 +92,7 @@ def test_held_relays_are_given_nothing():
 def test_a_relay_in_trouble_does_not_cut_the_hold_short(relay):
     """A worker's own rest, from before the backup was restored, is told again by its next round."""
     some_rounds()
-    mine = rounds.Round()
+    mine = rounds.Round("mine")
     for one in mine.wickets:
         one.counter.rest_until = mine.lines.loop.time() + 60
     restore(back=2)

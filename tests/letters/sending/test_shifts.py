@@ -6,7 +6,9 @@ import pytest
 from django.utils import timezone
 
 from letters.models.clock import Shift, database_time
+from letters.sending import recovery
 from letters.sending.shifts import shift
+from tests.letters.sending.steps import died
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +28,7 @@ def test_there_are_as_many_places_as_said():
         shift("sending", places=2, seconds=60) as second,
         shift("sending", places=2, seconds=60) as third,
     ):
-        assert [first, second, third] == [True, True, False]
+        assert [bool(one) for one in (first, second, third)] == [True, True, False]
 
 
 def test_other_work_has_places_of_its_own():
@@ -51,3 +53,11 @@ def test_a_late_worker_does_not_give_away_its_successors_place():
 
 def test_the_databases_clock_is_read():
     assert abs(database_time() - timezone.now()) < timedelta(seconds=10)
+
+
+def test_a_dead_workers_journal_frees_its_place_at_once():
+    Shift.objects.create(name="sending-0", holder="killed", until=timezone.now() + timedelta(seconds=60))
+    died("killed")
+    recovery.recover()
+    with shift("sending", places=1, seconds=60) as mine:
+        assert mine
