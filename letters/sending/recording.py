@@ -70,7 +70,8 @@ def doubtful(name: str, why: dict[int, str]) -> int:
 
     Where news came in already they left, and there is no doubt. Returns how many were marked.
     """
-    why = {number: words for number, words in why.items() if number not in heard_of(why)}
+    known = heard_of(why)
+    why = {number: words for number, words in why.items() if number not in known}
     mine = Delivery.objects.filter(claimed_by=name)
     marked = []
     for number, words in why.items():
